@@ -13,7 +13,7 @@ from fullyconv.errors import ModelError
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts `module` in evaluation mode for the block; afterwards every submodule's training flag is as it was."""
+    """Puts `module` in evaluation mode for the block; every training flag is restored afterwards."""
     flags = {child: child.training for child in module.modules()}
     try:
         for child in flags:

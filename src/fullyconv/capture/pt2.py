@@ -101,7 +101,7 @@ def load_program(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, st
         ModelError: there is no such file, it is no torch.export file, or it carries code.
     """
     check_archive(path)
-    extra_files: dict[str, str] = {}
+    extra_files = {CARD_FILE: ""}  # torch.export.load fills only a dictionary that is not empty
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
