@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import zoo
 from torch import nn
 from torch.utils import _pytree as pytree
 
 import fullyconv
+import zoo
 from fullyconv.errors import CaptureError, ImageError, ModelError, OptionError
 
 FP32_RTOL = 2e-5  # DESIGN section 5: up to 1.2e-5 for one convolution against one linear layer
@@ -174,7 +174,7 @@ def test_bad_images() -> None:
 
 def test_bad_models() -> None:
     model = zoo.build("plain")
-    with pytest.raises(CaptureError, match="does not run on a window of 30x30 pixels.*mat1 and mat2"):
+    with pytest.raises(CaptureError, match=r"does not run on a window of 30x30 pixels.*mat1 and mat2"):
         fullyconv.convert(model, (30, 30))
     with pytest.raises(OptionError, match=r"window: expected \(height, width\)"):
         fullyconv.convert(model)
