@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fullyconv.errors import ImageError
 from fullyconv.grid import format_size
@@ -123,7 +123,7 @@ def _lay_over_white(image: Image.Image) -> Image.Image:
 
 
 def _explain(error: BaseException) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "it is not an image, or of a kind that is not known"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
