@@ -1,6 +1,6 @@
 """Networks that are fully convolutional by hand, so that scanning is tested apart from conversion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -47,6 +47,15 @@ def build_padded() -> HandBuilt:
     module = nn.Sequential(trunk, nn.Conv2d(4, 1, 4), nn.Sigmoid())
     grid = Grid((16, 16), (4, 4), (4, 4))
     return HandBuilt(module, grid, ModelCard((16, 16), 3, ("thing",), activation="sigmoid"), ((4, 0), (4, 0)))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many threads cost more than they bring on tensors this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=[build_plain, build_padded], ids=["plain", "padded"])

@@ -44,9 +44,10 @@ def measure_bytes_per_pixel(dense: DenseScorer) -> int:
     dtype, device = find_placement(dense)
     height, width = _choose_size(dense)
     image = torch.zeros((1, dense.card.channels, height, width), dtype=dtype, device=device)
-    with torch.no_grad(), _LargestOperation(dense.module) as largest:
+    largest = _LargestOperation(dense.module)
+    with torch.no_grad(), largest:
         dense(image)
-    return ceil((_SAFETY * largest.bytes + int(image.nbytes)) / (height * width))
+    return ceil((_SAFETY * largest.bytes + image.nbytes) / (height * width))
 
 
 def _choose_size(dense: DenseScorer) -> Pair:
