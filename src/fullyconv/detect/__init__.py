@@ -4,6 +4,7 @@ from fullyconv.detect.boxes import locate_boxes
 from fullyconv.detect.find import (
     Detection,
     ScoredLevel,
+    choose_classes,
     collect_detections,
     find_detections,
     name_outputs,
@@ -19,6 +20,7 @@ __all__ = [
     "Detection",
     "Level",
     "ScoredLevel",
+    "choose_classes",
     "collect_detections",
     "find_detections",
     "find_peaks",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from fullyconv.detect.settings import DetectSettings
-from fullyconv.errors import ImageError, OptionError
+from fullyconv.errors import ImageError
 from fullyconv.grid import Pair, format_size
 from fullyconv.images.read import LARGEST_PIXELS
 
@@ -35,8 +35,7 @@ def plan_pyramid(image_size: Pair, window: Pair, settings: DetectSettings) -> tu
     [(1.0, (100, 200)), (0.5, (50, 100)), (0.25, (25, 50))]
 
     Raises:
-        ImageError: the image is smaller than the window at every scale.
-        OptionError: a scale makes the image larger than a gigapixel.
+        ImageError: the image is smaller than the window at every scale, or more than a gigapixel at one.
     """
     scales = settings.scales or tuple(_choose_scales(image_size, window, settings))
     sizes: dict[Pair, float] = {}
@@ -78,7 +77,7 @@ def _holds(size: Pair, window: Pair) -> bool:
 def _check_largest(levels: Iterable[Level]) -> None:
     largest = max(levels, key=lambda level: level.scale)
     if largest.size[0] * largest.size[1] > LARGEST_PIXELS:
-        raise OptionError(
-            f"scales: {largest.scale:g} makes the image {format_size(largest.size)}; expected at most "
-            f"{LARGEST_PIXELS} pixels; choose smaller scales or a larger smallest object"
+        raise ImageError(
+            f"expected at most {LARGEST_PIXELS} pixels at every scale, got {format_size(largest.size)} at "
+            f"{largest.scale:g}; choose smaller scales or a larger smallest object"
         )
