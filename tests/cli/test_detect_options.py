@@ -36,9 +36,7 @@ def test_every_option_arrives() -> None:
 
 @pytest.mark.parametrize("text", ["", "big", "1,,2", "1;2", "auto,1"])
 def test_scales_that_are_none(text: str) -> None:
-    with pytest.raises(
-        OptionError, match=r"--scales: expected auto or numbers with commas, such as 1,0\.5, got"
-    ):
+    with pytest.raises(OptionError, match=r"--scales: expected auto or numbers with commas, such as 1,0\.5, got"):
         parse_scales(text)
 
 

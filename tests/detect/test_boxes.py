@@ -21,14 +21,10 @@ def test_half_scale_doubles_boxes_by_the_exact_ratio_of_the_sizes() -> None:
     np.testing.assert_allclose(got, [[6 * 2, 4 * 61 / 30, 16 * 2, 24 * 61 / 30]], rtol=1e-15)
 
 
-@given(
-    st.tuples(st.integers(20, 300), st.integers(10, 300)), st.tuples(st.integers(1, 500), st.integers(1, 500))
-)
+@given(st.tuples(st.integers(20, 300), st.integers(10, 300)), st.tuples(st.integers(1, 500), st.integers(1, 500)))
 def test_boxes_stay_in_the_image(scaled: tuple, size: tuple) -> None:
     rows, columns = GRID.shape(scaled)
-    boxes = locate_boxes(
-        np.array([[0, 0], [rows - 1, columns - 1]]), GRID, scaled_size=scaled, image_size=size
-    )
+    boxes = locate_boxes(np.array([[0, 0], [rows - 1, columns - 1]]), GRID, scaled_size=scaled, image_size=size)
     assert (boxes >= 0).all()
     assert (boxes[:, [0, 1]] < boxes[:, [2, 3]]).all()
     assert (boxes[:, 2] <= size[1]).all()

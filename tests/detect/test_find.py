@@ -49,9 +49,7 @@ def build(classes: tuple[str, ...] = ("disc",), activation: Activation = "sigmoi
         last = [nn.Sigmoid()]
     sharpen = nn.Conv2d(1, 1, 1, bias=False)
     sharpen.weight.data.fill_(30.0)
-    card = ModelCard(
-        (WINDOW, WINDOW), 1, classes, activation=activation, preprocessing=Preprocessing(colour="grey")
-    )
+    card = ModelCard((WINDOW, WINDOW), 1, classes, activation=activation, preprocessing=Preprocessing(colour="grey"))
     return Discs(nn.Sequential(layer, sharpen, *last), card)
 
 
@@ -97,9 +95,7 @@ def test_tiny_memory_changes_nothing() -> None:
     image = draw((90, 110), (10, 20, 16), (40, 50, 32))
     roomy = find_detections(build(), image, DetectSettings())
     tight = find_detections(build(), image, DetectSettings(memory_bytes=20_000))
-    assert [(each.box_xyxy, each.class_name) for each in tight] == [
-        (each.box_xyxy, each.class_name) for each in roomy
-    ]
+    assert [(each.box_xyxy, each.class_name) for each in tight] == [(each.box_xyxy, each.class_name) for each in roomy]
     np.testing.assert_allclose([each.score for each in tight], [each.score for each in roomy], atol=1e-5)
 
 
@@ -151,9 +147,7 @@ def test_classes_suppress_each_other_only_on_request() -> None:
     levels = (replace(levels[0], score_map=ScoreMap(twice, dense.grid, (40, 40))),)
     apart = collect_detections(levels, dense.card, DetectSettings(), image_size=(40, 40))
     assert [each.class_name for each in apart] == ["a", "b"]
-    together = collect_detections(
-        levels, dense.card, DetectSettings(nms_across_classes=True), image_size=(40, 40)
-    )
+    together = collect_detections(levels, dense.card, DetectSettings(nms_across_classes=True), image_size=(40, 40))
     assert [each.class_name for each in together] == ["a"]
 
 

@@ -19,8 +19,7 @@ def test_equals_looking_at_each_neighbourhood(scores: np.ndarray, threshold: flo
         [i, j]
         for i in range(scores.shape[0])
         for j in range(scores.shape[1])
-        if scores[i, j] >= threshold
-        and scores[i, j] == scores[max(0, i - 1) : i + 2, max(0, j - 1) : j + 2].max()
+        if scores[i, j] >= threshold and scores[i, j] == scores[max(0, i - 1) : i + 2, max(0, j - 1) : j + 2].max()
     ]
     assert find_peaks(scores, threshold).tolist() == expected
 

@@ -48,9 +48,7 @@ def test_the_window_is_the_smallest_object_unless_told() -> None:
 
 @pytest.mark.parametrize("settings", [DetectSettings(), DetectSettings(scales=(0.5, 1.0))])
 def test_no_scale_left(settings: DetectSettings) -> None:
-    with pytest.raises(
-        ImageError, match=r"expected at least 25x40 \(width x height\), got 80x30 at the largest"
-    ):
+    with pytest.raises(ImageError, match=r"expected at least 25x40 \(width x height\), got 80x30 at the largest"):
         plan_pyramid((30, 80), (40, 25), settings)
 
 

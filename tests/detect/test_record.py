@@ -45,9 +45,7 @@ def test_everything_is_in_it() -> None:
             "nms_across_classes": False,
             "output": "heads.0",
         },
-        "detections": [
-            {"class": "bus", "score": 0.987654, "box_xyxy": [1.235, 2.0, 30.5, 40.0], "scale": 0.5}
-        ],
+        "detections": [{"class": "bus", "score": 0.987654, "box_xyxy": [1.235, 2.0, 30.5, 40.0], "scale": 0.5}],
     }
 
 

@@ -52,14 +52,10 @@ def test_other_channels_pass_as_they_are() -> None:
     np.testing.assert_array_equal(match_channels(image, card(7)), image)
 
 
-@pytest.mark.parametrize(
-    ("have", "want", "expected"), [(4, 3, "1 .* or 3"), (2, 1, "1 .* or 3"), (3, 5, "5")]
-)
+@pytest.mark.parametrize(("have", "want", "expected"), [(4, 3, "1 .* or 3"), (2, 1, "1 .* or 3"), (3, 5, "5")])
 def test_channels_that_do_not_fit(have: int, want: int, expected: str) -> None:
     image = np.zeros((5, 5, have), np.uint8)
-    with pytest.raises(
-        ImageError, match=f"with {expected}.*channels for this network of {want}, got {have};"
-    ):
+    with pytest.raises(ImageError, match=f"with {expected}.*channels for this network of {want}, got {have};"):
         prepare(image, card(want))
 
 

@@ -44,9 +44,7 @@ def test_a_crowd_is_labelled_only_where_there_is_room() -> None:
 
 def test_classes_keep_their_colour() -> None:
     classes = ("cat", "dog")
-    picture = draw_boxes(
-        GROUND, [found((100, 60, 180, 140), name="dog")], image_size=(200, 300), classes=classes
-    )
+    picture = draw_boxes(GROUND, [found((100, 60, 180, 140), name="dog")], image_size=(200, 300), classes=classes)
     assert count(picture, choose_class_colour(1)) > 100
     assert count(picture, choose_class_colour(0)) == 0
 

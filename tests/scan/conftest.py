@@ -1,52 +1,69 @@
-"""Networks that are fully convolutional by hand, so that scanning is tested apart from conversion."""
+"""Converted networks to scan with: without padding, with padding, and with a head that runs on windows."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
-from fullyconv.card import ModelCard
-from fullyconv.grid import Grid
-from fullyconv.scan.tiles import Margins
+import fullyconv
+from fullyconv import DenseModel
 
 
-@dataclass(frozen=True)
-class HandBuilt:
-    module: nn.Module
-    grid: Grid
-    card: ModelCard
-    margins_px: Margins = ((0, 0), (0, 0))
+class Branches(nn.Module):
+    """Gives what `trunk` gives, and that plus 1 and plus 2."""
 
-    def __call__(self, images: torch.Tensor) -> object:
-        rows, columns = self.grid.shape(images.shape[2:])
-        # a padded network gives more cells than there are whole windows: those are dropped
-        return tree_map_only(torch.Tensor, lambda scores: scores[:, :, :rows, :columns], self.module(images))
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
 
-
-def build_plain() -> HandBuilt:
-    """Window 14x18, stride (2, 4), no padding: every pixel of a window and no other counts."""
-    trunk = nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d((2, 2)), nn.Conv2d(6, 5, 3, stride=(1, 2)), nn.ReLU()
-    )  # rows: 14 -> 12 -> 6 -> 4; columns: 18 -> 16 -> 8 -> 3
-    module = nn.Sequential(trunk, nn.Conv2d(5, 2, (4, 3)), nn.Softmax(dim=1))
-    return HandBuilt(module, Grid((14, 18), (2, 4), (4, 3)), ModelCard((14, 18), 3, activation="softmax"))
+    def forward(self, images: torch.Tensor) -> dict[str, object]:
+        scores = self.trunk(images)
+        return {"main": scores, "others": (scores + 1, scores + 2)}
 
 
-def build_padded() -> HandBuilt:
-    """Window 16x16, stride 4, two padded convolutions.
+class Gated(nn.Module):
+    """A squeeze-excitation: each channel times a weight that depends on the whole window."""
 
-    A cell of the first map (stride 2) reads pixels 2i-1 to 2i+1, one of the second 4i-3 to 4i+3. So a score
-    of window 0 to 15 reads -3 to 15: 3 pixels above and to the left, none below.
-    """
-    trunk = nn.Sequential(
-        nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, stride=2, padding=1), nn.ReLU()
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1), nn.ReLU(), nn.Conv2d(2, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images * self.gate(images)
+
+
+def build_plain() -> nn.Module:
+    """Window 14x18 (height, width), stride (2, 4), two classes."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 5, 3, stride=(1, 2)), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(5 * 4 * 3, 2), nn.Softmax(dim=1)),
     )
-    module = nn.Sequential(trunk, nn.Conv2d(4, 1, 4), nn.Sigmoid())
-    grid = Grid((16, 16), (4, 4), (4, 4))
-    return HandBuilt(module, grid, ModelCard((16, 16), 3, ("thing",), activation="sigmoid"), ((4, 0), (4, 0)))
+
+
+def build_padded() -> nn.Module:
+    """Window 16x16, stride 4, one class; two padded convolutions and a padded pool."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, stride=2, padding=1)),
+        *(nn.ReLU(), nn.MaxPool2d(3, stride=1, padding=1), nn.Flatten(), nn.Linear(4 * 4 * 4, 1), nn.Sigmoid()),
+    )
+
+
+def build_gated() -> nn.Module:
+    """Window 16x16, stride 2; padded before the gate, so that the shared trunk and the window both count."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), Gated(6), nn.Conv2d(6, 4, 3), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+    )
+
+
+NETWORKS = {
+    "plain": (build_plain, (14, 18)),
+    "padded": (build_padded, (16, 16)),
+    "gated": (build_gated, (16, 16)),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,10 +75,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=[build_plain, build_padded], ids=["plain", "padded"])
-def dense(request: pytest.FixtureRequest) -> HandBuilt:
+@pytest.fixture(params=NETWORKS)
+def dense(request: pytest.FixtureRequest) -> DenseModel:
     torch.manual_seed(5)
-    build: Callable[[], HandBuilt] = request.param
-    made = build()
-    made.module.eval()
-    return made
+    build, window = NETWORKS[request.param]
+    return fullyconv.convert(build().eval(), window=window)
+
+
+@pytest.fixture
+def dense_with_branches() -> DenseModel:
+    torch.manual_seed(5)
+    return fullyconv.convert(Branches(build_plain()).eval(), window=(14, 18))
+
+
+@pytest.fixture
+def dense_with_margins() -> DenseModel:
+    torch.manual_seed(5)
+    return fullyconv.convert(build_padded().eval(), window=(16, 16))

@@ -68,9 +68,7 @@ def test_tiles_keep_to_their_pixels(plan: TilePlan, tile_px: int) -> None:
     made = plan_tiles(plan.grid, plan.image_size, plan.margins_px, tile_px=tile_px)
     smallest = TilePlan(plan.grid, plan.image_size, plan.margins_px, (1, 1))
     floor = max(tile.size[0] for tile in smallest) * max(tile.size[1] for tile in smallest)
-    assert (
-        all(tile.size[0] * tile.size[1] <= max(tile_px, floor) for tile in made) or min(made.tile_cells) == 1
-    )
+    assert all(tile.size[0] * tile.size[1] <= max(tile_px, floor) for tile in made) or min(made.tile_cells) == 1
 
 
 def test_one_tile_where_the_image_fits() -> None:

@@ -58,9 +58,7 @@ def detect(
     return _report_failures(failures, len(found))
 
 
-def _search_all(
-    search: Search, work: Iterable[tuple[Path, Path]], bars: Bars, *, total: int
-) -> tuple[str, ...]:
+def _search_all(search: Search, work: Iterable[tuple[Path, Path]], bars: Bars, *, total: int) -> tuple[str, ...]:
     """Searches each image; returns why some could not be, unless there was only one: that is an error."""
     failures = []
     for number, (image, target) in enumerate(work, start=1):
@@ -100,9 +98,7 @@ def _show_bars() -> Bars:
     console = Console(stderr=True)
     # Lines on a terminal's stdout must pass above the bars; those into a pipe must not be led to stderr.
     redirect = sys.stdout.isatty()
-    return Progress(
-        console=console, disable=not console.is_terminal, redirect_stdout=redirect, transient=True
-    )
+    return Progress(console=console, disable=not console.is_terminal, redirect_stdout=redirect, transient=True)
 
 
 @contextmanager

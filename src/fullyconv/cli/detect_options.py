@@ -80,9 +80,7 @@ def parse_scales(text: str) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise OptionError(
-            f"--scales: expected auto or numbers with commas, such as 1,0.5, got {text!r}"
-        ) from None
+        raise OptionError(f"--scales: expected auto or numbers with commas, such as 1,0.5, got {text!r}") from None
 
 
 def parse_memory(text: str) -> int:

@@ -75,9 +75,7 @@ class Search:
     ) -> None:
         card = self.dense.card
         names = name_outputs(card, len(levels[0].score_map.scores))
-        heat = combine_heat(
-            levels, choose_classes(names, card, self.settings), choose_picture_size(image.shape[:2])
-        )
+        heat = combine_heat(levels, choose_classes(names, card, self.settings), choose_picture_size(image.shape[:2]))
         if card.activation == "none":
             heat = normalise_heat(heat)
         picture = draw_overlay(image, found, heat=heat, classes=names)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from fullyconv.errors import ImageError
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+SUFFIXES = frozenset({".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 def find_images(paths: Iterable[Path | str]) -> tuple[Path, ...]:

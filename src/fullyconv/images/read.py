@@ -95,9 +95,7 @@ def _convert(path: Path, image: Image.Image) -> Image8:
     if image.mode in _16_BIT_MODES:
         return _narrow(path, np.asarray(image))[:, :, None]
     if image.mode == "F":
-        raise ImageError(
-            f"{path}: expected 8-bit or 16-bit values, got floating point; convert it to one of these"
-        )
+        raise ImageError(f"{path}: expected 8-bit or 16-bit values, got floating point; convert it to one of these")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = _lay_over_white(image)
     image = image.convert("L" if image.mode in ("1", "L") else "RGB")
@@ -109,8 +107,7 @@ def _narrow(path: Path, values: NDArray[np.generic]) -> Image8:
     wide = values.astype(np.int64)
     if wide.min() < 0 or wide.max() > 65535:
         raise ImageError(
-            f"{path}: expected 8-bit or 16-bit values, got {wide.min()} to {wide.max()}; "
-            "convert it to one of these"
+            f"{path}: expected 8-bit or 16-bit values, got {wide.min()} to {wide.max()}; convert it to one of these"
         )
     return ((wide + 128) // 257).astype(np.uint8)
 

@@ -42,9 +42,7 @@ def oklab_to_rgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns sRGB values of 0 to 1, `(..., 3)`, from OKLab `(..., 3)`; what sRGB cannot show is clipped."""
     linear = (lab @ _TO_CONES.T) ** 3 @ _TO_LINEAR.T
     linear = np.clip(linear, 0, 1)
-    rgb: NDArray[np.float64] = np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
-    )
+    rgb: NDArray[np.float64] = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return rgb
 
 

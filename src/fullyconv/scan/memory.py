@@ -10,9 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from fullyconv.capture.module import read_device, read_dtype
 from fullyconv.errors import OptionError
 from fullyconv.grid import Pair
-from fullyconv.scan.scorer import DenseScorer, find_placement
+from fullyconv.scan.scorer import DenseScorer
 
 DEFAULT_MEMORY_BYTES = 512 * 2**20
 
@@ -41,9 +42,12 @@ def measure_bytes_per_pixel(dense: DenseScorer) -> int:
     and written, are the largest; twice that (a waiting residual branch, a kernel's own copy), plus the input.
     Weights do not count.
     """
-    dtype, device = find_placement(dense)
     height, width = _choose_size(dense)
-    image = torch.zeros((1, dense.card.channels, height, width), dtype=dtype, device=device)
+    image = torch.zeros(
+        (1, dense.card.channels, height, width),
+        dtype=read_dtype(dense.module),
+        device=read_device(dense.module),
+    )
     largest = _LargestOperation(dense.module)
     with torch.no_grad(), largest:
         dense(image)

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fullyconv.capture.module import read_device, read_dtype
 from fullyconv.errors import ModelError
 from fullyconv.grid import Grid, Pair
 from fullyconv.images import Image8, match_channels, prepare
 from fullyconv.scan.memory import DEFAULT_MEMORY_BYTES, largest_tile_px
-from fullyconv.scan.scorer import DenseScorer, find_placement, select_output
+from fullyconv.scan.scorer import DenseScorer, select_output
 from fullyconv.scan.tiles import Tile, plan_tiles
 
 Progress = Callable[[int, int], None]
@@ -78,17 +79,14 @@ def scan(
 def _run_tile(dense: DenseScorer, image: Image8, tile: Tile, output: str | None) -> Scores:
     """Returns the scores that the tile owns, `(K, rows, columns)`."""
     pixels = prepare(image[slice(*tile.y_px), slice(*tile.x_px)], dense.card)
-    dtype, device = find_placement(dense)
-    with torch.no_grad():
-        outputs = dense(torch.from_numpy(pixels)[None].to(device=device, dtype=dtype))
-    scores = select_output(outputs, output).detach()[0].cpu()
-    _check_shape(scores, dense.grid.shape(tile.size))
-    owned = scores[(slice(None), *_owned_cells(tile))]
+    dtype = read_dtype(dense.module)
+    with torch.inference_mode():
+        outputs = dense(torch.from_numpy(pixels)[None].to(device=read_device(dense.module), dtype=dtype))
+    scores = _flatten_outputs(select_output(outputs, output), dense.grid.shape(tile.size))
+    owned = scores[(slice(None), *_owned_cells(tile))].cpu()
     values: Scores = (owned if dtype == torch.float64 else owned.float()).numpy()
     if np.isnan(values).any():
-        raise ModelError(
-            "expected scores that are numbers, got NaN; look for NaN among the network's weights"
-        )
+        raise ModelError("expected scores that are numbers, got NaN; look for NaN among the network's weights")
     return values
 
 
@@ -100,12 +98,14 @@ def _owned_cells(tile: Tile) -> tuple[slice, slice]:
     )
 
 
-def _check_shape(scores: torch.Tensor, grid_shape: Pair) -> None:
-    if scores.ndim != 3 or tuple(scores.shape[1:]) != grid_shape:
+def _flatten_outputs(scores: torch.Tensor, grid_shape: Pair) -> torch.Tensor:
+    """Returns the scores of one image `(1, ..., Gy, Gx)` as `(K, Gy, Gx)`, whatever axes its outputs have."""
+    if len(scores) != 1 or scores.ndim < 3 or tuple(scores.shape[-2:]) != grid_shape:
         raise ModelError(
-            f"expected scores of shape (K, {grid_shape[0]}, {grid_shape[1]}) from the network, "
+            f"expected scores of shape (1, K, {grid_shape[0]}, {grid_shape[1]}) from the network, "
             f"got {tuple(scores.shape)}; choose another of its outputs"
         )
+    return scores.reshape(-1, *grid_shape)
 
 
 def _report(

@@ -37,14 +37,6 @@ class DenseScorer(Protocol):
         ...
 
 
-def find_placement(dense: DenseScorer) -> tuple[torch.dtype, torch.device]:
-    """Returns the dtype and device that the network computes in; float32 on the CPU if nothing in it says."""
-    for tensor in (*dense.module.parameters(), *dense.module.buffers()):
-        if tensor.is_floating_point():
-            return tensor.dtype, tensor.device
-    return torch.float32, torch.device("cpu")
-
-
 def select_output(outputs: object, name: str | None = None) -> torch.Tensor:
     """Returns one output of a network that may have several: the first, or the one that `name` names.
 

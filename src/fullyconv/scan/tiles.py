@@ -128,9 +128,7 @@ def plan_tiles(grid: Grid, image_size: Pair, margins_px: Margins, *, tile_px: in
     rows, height = _fit(plan, 0, isqrt(tile_px))
     columns, width = _fit(plan, 1, tile_px // height)
     rows, _ = _fit(plan, 0, tile_px // width)  # what a narrow image leaves unused makes the tiles taller
-    return TilePlan(
-        grid, image_size, margins_px, tile_cells=(_even(shape[0], rows), _even(shape[1], columns))
-    )
+    return TilePlan(grid, image_size, margins_px, tile_cells=(_even(shape[0], rows), _even(shape[1], columns)))
 
 
 def _fit(plan: TilePlan, axis: int, length_px: int) -> tuple[int, int]:
