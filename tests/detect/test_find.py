@@ -1,33 +1,21 @@
-"""A network that needs no training: it scores how well a window is a bright disc on a dark ground."""
+"""A classifier that needs no training: it scores how well a window is a bright disc on a dark ground."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import fullyconv
+from fullyconv import DenseModel
 from fullyconv.card import Activation, ModelCard, Preprocessing
 from fullyconv.detect import DetectSettings, collect_detections, find_detections, scan_pyramid
 from fullyconv.errors import ImageError, ModelError, OptionError
-from fullyconv.grid import Grid
 from fullyconv.scan import ScoreMap
 
 WINDOW = 16
-GRID = Grid((WINDOW, WINDOW), (2, 2), (8, 8))
-
-
-@dataclass(frozen=True)
-class Discs:
-    module: nn.Module
-    card: ModelCard
-    grid: Grid = GRID
-    margins_px: tuple = ((0, 0), (0, 0))
-
-    def __call__(self, images: torch.Tensor) -> Any:
-        return self.module(images)
 
 
 def disc(size: int, radius: float) -> np.ndarray:
@@ -35,27 +23,23 @@ def disc(size: int, radius: float) -> np.ndarray:
     return np.hypot(y, x) <= radius
 
 
-def build(classes: tuple[str, ...] = ("disc",), activation: Activation = "sigmoid") -> Discs:
-    """Returns a correlation with a disc of radius 5 in a ring of zero sum; 1 at a perfect disc."""
-    kernel = np.where(disc(WINDOW, 5), 1.0, 0.0)
-    kernel = np.where(kernel > 0, 1 / kernel.sum(), -1 / (kernel.size - kernel.sum()))
-    layer = nn.Conv2d(1, 1, WINDOW, stride=2)
-    layer.weight.data[:] = torch.from_numpy(kernel)
-    layer.bias.data.fill_(-0.8)
-    last: list[nn.Module] = []
-    if activation == "softmax":
-        last = [Opposite(), nn.Softmax(dim=1)]
-    elif activation == "sigmoid":
-        last = [nn.Sigmoid()]
-    sharpen = nn.Conv2d(1, 1, 1, bias=False)
-    sharpen.weight.data.fill_(30.0)
-    card = ModelCard((WINDOW, WINDOW), 1, classes, activation=activation, preprocessing=Preprocessing(colour="grey"))
-    return Discs(nn.Sequential(layer, sharpen, *last), card)
+def build(classes: tuple[str, ...] = ("disc",), activation: Activation = "sigmoid") -> DenseModel:
+    """Returns a correlation, on a grid of 2 pixels, with a disc of radius 5 in a ring; 6 is a perfect disc."""
+    kernel = pool(disc(WINDOW, 5))
+    kernel = kernel / kernel.sum() - (1 - kernel) / (1 - kernel).sum()
+    weights = torch.from_numpy(30 * kernel / (kernel * pool(disc(WINDOW, 5))).sum()).reshape(1, 64)
+    layer = nn.Linear(64, 2 if activation == "softmax" else 1)
+    layer.weight.data[:] = weights * torch.tensor([[-0.5], [0.5]]) if activation == "softmax" else weights
+    layer.bias.data[:] = torch.tensor([12.0, -12.0]) if activation == "softmax" else -24
+    last = {"softmax": [nn.Softmax(dim=1)], "sigmoid": [nn.Sigmoid()], "none": []}[activation]
+    model = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), layer, *last).eval()
+    grey = Preprocessing(colour="grey")
+    card = ModelCard((WINDOW, WINDOW), 1, classes, activation=activation, preprocessing=grey)
+    return fullyconv.convert(model, window=(WINDOW, WINDOW), card=card)
 
 
-class Opposite(nn.Module):
-    def forward(self, scores: torch.Tensor) -> torch.Tensor:
-        return torch.cat([-scores / 2, scores / 2], dim=1)
+def pool(mask: np.ndarray) -> np.ndarray:
+    return mask.reshape(8, 2, 8, 2).mean(axis=(1, 3))
 
 
 def draw(size: tuple[int, int], *discs: tuple[int, int, int]) -> np.ndarray:
