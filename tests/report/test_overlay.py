@@ -29,6 +29,13 @@ def test_box_edges_lie_where_the_box_is() -> None:
     assert (GROUND == 120).all()
 
 
+def test_the_line_does_not_hide_a_small_object() -> None:
+    large = np.full((2000, 3000, 3), 120, np.uint8)
+    picture = draw_boxes(large, [found((100, 60, 112, 72))], image_size=(2000, 3000))
+    assert (picture[63:69, 103:109] == 120).all()
+    assert tuple(picture[60, 105]) == choose_class_colour(0)
+
+
 def test_label_is_above_or_inside_and_in_the_picture() -> None:
     for box in [(100, 60, 180, 140), (0, 0, 300, 200), (250, 150, 300, 200), (0, 0, 20, 200)]:
         picture = draw_boxes(GROUND, [found(box)], image_size=(200, 300))

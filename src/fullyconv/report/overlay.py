@@ -75,7 +75,8 @@ def draw_boxes(
     boxes = [_place(each, image_size, canvas) for each in detections]
     width = _choose_line_px(canvas)
     for each, box in reversed(list(zip(detections, boxes, strict=True))):
-        _draw_box(pen, box, colours[each.class_name], width)
+        thinner = max(1, min(box[2] - box[0], box[3] - box[1]) // 12)  # the line must not hide what it shows
+        _draw_box(pen, box, colours[each.class_name], min(width, thinner))
     _draw_labels(pen, detections, boxes, colours)
     return np.asarray(canvas)
 
