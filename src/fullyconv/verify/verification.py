@@ -1,0 +1,105 @@
+"""Whether a converted network equals the original: references, two number types, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from fullyconv.errors import CaptureError, OptionError
+from fullyconv.verify.checks import Findings, check_sample, check_window, set_up
+from fullyconv.verify.comparison import (
+    FLOAT32_TOLERANCE,
+    FLOAT64_TOLERANCE,
+    NOISE_FACTOR,
+    Comparison,
+    judge,
+    measure_noise,
+)
+from fullyconv.verify.original import Model
+from fullyconv.verify.report import VerifyReport
+from fullyconv.verify.samples import Sample, choose_cells, make_window_sample
+from fullyconv.verify.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """How thoroughly to check.
+
+    Attributes:
+        windows_per_image: windows compared at most on each image (corners always).
+        seed: of the random images and of the choice of windows.
+    """
+
+    windows_per_image: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.windows_per_image < 1:
+            raise OptionError(f"windows_per_image: expected at least 1, got {self.windows_per_image}")
+
+
+def verify_subject(
+    subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings
+) -> VerifyReport:
+    """Returns the report on a converted network.
+
+    Float64 decides: a right conversion and a wrong one are eleven orders of magnitude apart there. Float32 is
+    checked as well, because that is what people run.
+
+    Raises:
+        CaptureError: the original fails on a window in both number types.
+    """
+    double, notes = _check_or_note(subject, model, samples, settings)
+    single = _check(subject, model, samples, settings, torch.float32)
+    comparisons = _judge_double(double) + _judge_single(single, double)
+    notes += [*(double or single).notes, *single.notes]
+    return VerifyReport(
+        guarantee=subject.guarantee,
+        comparisons=tuple(comparisons),
+        fidelity=tuple((double or single).fidelity),
+        notes=tuple(dict.fromkeys(notes)),
+        seed=settings.seed,
+    )
+
+
+def _check_or_note(
+    subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings
+) -> tuple[Findings | None, list[str]]:
+    try:
+        return _check(subject, model, samples, settings, torch.float64), []
+    except CaptureError as error:
+        return None, [f"checked in float32 only: {error}"]
+
+
+def _check(
+    subject: Subject,
+    model: Model,
+    samples: Sequence[Sample],
+    settings: VerifySettings,
+    dtype: torch.dtype,
+) -> Findings:
+    bench, findings = set_up(subject, model, dtype), Findings()
+    channels = subject.probe.image.shape[1]
+    check_window(bench, make_window_sample(subject.grid, channels, settings.seed), findings)
+    for sample in samples:
+        shape = subject.grid.shape(sample.size_px())
+        cells = choose_cells(len(sample.images), shape, settings.windows_per_image, settings.seed)
+        check_sample(bench, sample, cells, findings)
+    return findings
+
+
+def _judge_double(findings: Findings | None) -> list[Comparison]:
+    pairings = findings.pairings if findings else []
+    return [judge(pairing, torch.float64, FLOAT64_TOLERANCE) for pairing in pairings]
+
+
+def _judge_single(findings: Findings, double: Findings | None) -> list[Comparison]:
+    expected = {pairing.key(): pairing.expected for pairing in double.pairings} if double else {}
+    comparisons = []
+    for pairing in findings.pairings:
+        noise = measure_noise(pairing.expected, expected.get(pairing.key()))
+        tolerance = max(FLOAT32_TOLERANCE, NOISE_FACTOR * noise)
+        comparisons.append(judge(pairing, torch.float32, tolerance))
+    return comparisons
