@@ -25,7 +25,7 @@ class Fidelity:
         correlation: Pearson's, of the logits (of the scores, if there is no last activation); None if they
             are constant.
         top1_agreement: share of windows for which both name the same class. With a single logit: for which
-            both are on the same side of 0. None for a single score without an activation, which names no class.
+            both are on the same side of 0. None for a single score without activation: it names no class.
     """
 
     output: str

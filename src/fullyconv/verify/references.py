@@ -71,7 +71,7 @@ def pad_to_strides(images: Tensor, grid: Grid) -> Tensor:
 def locate_axes(original: Original, cut: Cut, probe: Probe, grid: Grid) -> Probe:
     """Returns the probe with the axes of height and width that were not known, seen from how the maps grow.
 
-    Where one row or column is left of the feature map at window size, its shape does not say which axis it is.
+    Where one row or column of the map is left at window size, its shape does not say which axis that is.
 
     Raises:
         ModelError: the map does not grow along one axis of size 1.
