@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from fullyconv.grid import Pair
 from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import Cut, SplitError, find_cut
+from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.fidelity import Fidelity, Measured, measure_fidelity
 from fullyconv.verify.original import Answer, Model, Original
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
 from fullyconv.verify.references import answer_crops, answer_patches, locate_axes, pad_to_strides
 from fullyconv.verify.samples import Sample
 from fullyconv.verify.splits import Probe
-from fullyconv.verify.subject import Subject, copy_module, run_dense
+from fullyconv.verify.subject import Subject, run_dense
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +71,7 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
         CaptureError: the original fails on a window in this number type.
     """
     original = Original(model, subject.probe.image, dtype)
-    module, probe = copy_module(subject, dtype), subject.probe
+    module, probe = copy_network(subject.module, dtype), subject.probe
     if probe.is_image():
         why = "the network was split at the image itself: its feature windows are its image crops"
         return Bench(subject, module, original, probe, None, why)

@@ -6,7 +6,6 @@ program, if that is what the user has), so what it computes is right by definiti
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fullyconv.errors import CaptureError, ModelError, OptionError
+from fullyconv.errors import CaptureError, OptionError
 from fullyconv.verify.calls import Call, CallWatch, Watcher
+from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.outputs import name_outputs
 
 Model = nn.Module | torch.export.ExportedProgram | str | Path
@@ -87,7 +87,7 @@ class Original:
         module, self._batch = open_original(model)
         self.dtype = dtype
         self.window = window.to(dtype)
-        self._module = _copy_module(module).to(device="cpu", dtype=dtype)
+        self._module = copy_network(module, dtype)
         self._sizes = self._measure_outputs()
 
     def _measure_outputs(self) -> set[int]:
@@ -185,16 +185,3 @@ class _ActivationRecorder:
             if activated.numel() == flat.numel() and torch.equal(activated.reshape(-1), flat):
                 return logits.reshape(scores.shape)
         return None
-
-
-def _copy_module(module: nn.Module) -> nn.Module:
-    try:
-        duplicate = copy.deepcopy(module)
-    except Exception as error:
-        raise ModelError(
-            f"{type(module).__name__}: the original cannot be copied ({error}); remove "
-            "reparametrisations such as weight_norm, or give an exported program"
-        ) from error
-    for child in duplicate.modules():
-        child.training = False
-    return duplicate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,11 +32,6 @@ class Subject:
     guarantee: Literal["image crops", "feature windows"]
     align: bool
     probe: Probe
-
-
-def copy_module(subject: Subject, dtype: torch.dtype) -> nn.Module:
-    """Returns a copy of the converted network in `dtype`, on the CPU; the network itself is not changed."""
-    return copy.deepcopy(subject.module).to(device="cpu", dtype=dtype).eval()
 
 
 def run_dense(module: Any, images: Tensor) -> dict[str, Measured]:
