@@ -16,6 +16,7 @@ from torch import Tensor
 from fullyconv.card import ModelCard
 from fullyconv.errors import ImageError, OptionError
 from fullyconv.grid import Grid, Pair
+from fullyconv.images import prepare, read_image
 from fullyconv.verify.outputs import Cell
 
 
@@ -86,8 +87,6 @@ def read_samples(images: Any, card: ModelCard) -> list[Sample]:
 
 
 def _read_sample(image: Any, number: int, card: ModelCard) -> Sample:
-    from fullyconv.images import prepare, read_image
-
     if isinstance(image, (str, PathLike)):
         return Sample(str(image), torch.as_tensor(prepare(read_image(Path(image)), card))[None])
     if isinstance(image, np.ndarray) and image.dtype == np.uint8:
