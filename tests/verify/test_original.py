@@ -35,6 +35,27 @@ def test_a_pt2_file_is_an_original(plain, tmp_path):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+class FixedBatch(nn.Module):
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.layer, self.batch = nn.Linear(960, 2), batch
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.reshape(self.batch, 960))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_module_of_one_batch_size_answers_any_number_of_windows(batch):
+    model, windows = FixedBatch(batch).double(), make_windows(5)
+    found = Original(model, make_windows(2), torch.float64).answer(windows)["scores"].scores
+    torch.testing.assert_close(found, model.layer(windows.flatten(1)).detach(), rtol=0, atol=1e-12)
+
+
+def test_outputs_without_a_batch_are_refused():
+    with pytest.raises(CaptureError, match="its outputs do not begin with the batch of 1"):
+        Original(Ending(lambda x: x.sum()), make_windows(2), torch.float64)
+
+
 class Ending(nn.Module):
     def __init__(self, end) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fullyconv.capture.pt2 import load_classifier
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.verify.calls import Call, CallWatch, Watcher
 from fullyconv.verify.duplicate import copy_network
@@ -40,32 +41,23 @@ class Answer:
     logits: Tensor | None
 
 
-def open_original(model: Model) -> tuple[nn.Module, int | None]:
-    """Returns the user's model as a module, and the only batch size that it takes (None: any).
+def open_original(model: Model) -> nn.Module:
+    """Returns the user's model as a module.
 
     Raises:
         ModelError: a file cannot be used.
         OptionError: it is none of the kinds of models.
     """
     if isinstance(model, (str, Path)):
-        from fullyconv.capture.pt2 import load_program
-
-        model = load_program(Path(model))[0]
+        return load_classifier(Path(model))[0]
     if isinstance(model, torch.export.ExportedProgram):
-        return model.module(check_guards=False), _read_batch(model)
+        return model.module(check_guards=False)
     if isinstance(model, nn.Module):
-        return model, None
+        return model
     raise OptionError(
         "verify: expected the original as a module, an exported program or the path of a .pt2 file, "
         f"got {type(model).__name__}"
     )
-
-
-def _read_batch(program: torch.export.ExportedProgram) -> int | None:
-    name = program.graph_signature.user_inputs[0]
-    image = next(node for node in program.graph.nodes if node.name == name)
-    size = image.meta["val"].shape[0]
-    return size if isinstance(size, int) else None
 
 
 class Original:
@@ -84,20 +76,12 @@ class Original:
     """
 
     def __init__(self, model: Model, window: Tensor, dtype: torch.dtype) -> None:
-        module, self._batch = open_original(model)
         self.dtype = dtype
         self.window = window.to(dtype)
-        self._module = copy_network(module, dtype)
-        self._sizes = self._measure_outputs()
-
-    def _measure_outputs(self) -> set[int]:
-        try:
-            outputs = self.run(self.window)
-        except Exception as error:
-            raise CaptureError(
-                f"the original fails on a window in {self.dtype}: {type(error).__name__}: {error}"
-            ) from error
-        return {tensor[0].numel() for tensor in name_outputs(outputs).values()}
+        self._module = copy_network(open_original(model), dtype)
+        self._batch = find_batch(self._module, self.window)
+        outputs = name_outputs(self.run(self.window))
+        self._sizes = {tensor[0].numel() for tensor in outputs.values()}
 
     def run(self, images: Tensor, *watchers: Watcher) -> Any:
         """Returns what the forward gives for `(B, C, H, W)`, while the watchers see its calls."""
@@ -151,6 +135,40 @@ class Original:
             name: Answer(scores, next(logits) if has_logits else None)
             for (name, has_logits), scores in zip(names, made, strict=False)
         }
+
+
+def find_batch(module: nn.Module, window: Tensor) -> int | None:
+    """Returns the only batch size that a module takes, None if it takes any.
+
+    A program of torch.export says it: at another size it may give wrong values rather than fail. Others are
+    tried, because a forward may have a batch size written into it.
+
+    Raises:
+        CaptureError: the module fails with every batch size.
+    """
+    stated = _read_batch(module)
+    if stated is not None:
+        return stated
+    problems = []
+    for size in (3, 2, 1):
+        try:
+            with torch.no_grad():
+                outputs = name_outputs(module(window[torch.arange(size) % len(window)]))
+        except Exception as error:
+            problems.append(f"{type(error).__name__}: {error}")
+            continue
+        if all(tensor.dim() > 0 and len(tensor) == size for tensor in outputs.values()):
+            return None if size == 3 else size
+        problems.append(f"its outputs do not begin with the batch of {size}")
+    raise CaptureError(f"the original fails on a window in {window.dtype}: {problems[-1]}")
+
+
+def _read_batch(module: nn.Module) -> int | None:
+    if not isinstance(module, torch.fx.GraphModule):
+        return None
+    image = next(node for node in module.graph.nodes if node.op == "placeholder")
+    shape = getattr(image.meta.get("val"), "shape", (None,))
+    return shape[0] if isinstance(shape[0], int) else None
 
 
 class _ActivationRecorder:

@@ -19,6 +19,8 @@ SINGLE = "scores"
 def name_outputs(tree: Any, name: str = "") -> dict[str, Tensor]:
     """Returns the tensors of a network's output by their path in it; anything else in it is left out.
 
+    Fields of a dataclass are numbered: a converted network gives such as a list.
+
     >>> list(name_outputs({"kind": torch.zeros(1), "more": [torch.zeros(1), None]}))
     ['kind', 'more.0']
     """
@@ -37,7 +39,7 @@ def _list_children(tree: Any) -> Iterable[tuple[object, Any]]:
     if isinstance(tree, (list, tuple)):
         return enumerate(tree)
     if dataclasses.is_dataclass(tree):
-        return [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
+        return enumerate(getattr(tree, field.name) for field in dataclasses.fields(tree))
     return []
 
 

@@ -8,10 +8,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from fullyconv.analyze import make_plan
+from fullyconv.analyze.plan import FeatureMap
+from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
 from fullyconv.grid import Grid
+from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
-from fullyconv.verify.splits import Probe
+from fullyconv.verify.splits import Probe, SplitTensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +36,40 @@ class Subject:
     guarantee: Literal["image crops", "feature windows"]
     align: bool
     probe: Probe
+
+
+def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
+    """Returns what checking `dense` needs to know of it.
+
+    The original is captured only to name its feature maps: their values for a random window say which tensors
+    of its forward they are. What those are on larger images, the original's own forward computes.
+
+    Raises:
+        CaptureError: the original cannot run at the window, or cannot be followed.
+    """
+    captured = capture(original, dense.grid.window_px, dense.card.channels)
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(captured.graph.image.shape, generator=generator, dtype=torch.float64)
+    maps = _find_feature_maps(dense, captured)
+    values = evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
+    splits = tuple(
+        SplitTensor(found.value, value, found.y_axis, found.x_axis, found.stride_px)
+        for found, value in zip(maps, values, strict=True)
+    )
+    report = dense.report
+    return Subject(dense.module, dense.grid, report.guarantee, report.align, Probe(image, splits))
+
+
+def _find_feature_maps(dense: DenseModel, captured: CapturedModel) -> tuple[FeatureMap, ...]:
+    """Returns the feature maps by the names they have in this capture.
+
+    A network converted from another form of the same model, a file say, may know them by other names.
+    """
+    graph = captured.graph
+    shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
+    shapes[graph.image.name] = graph.image.shape
+    known = all(shapes.get(feature_map.value) == feature_map.shape for feature_map in dense.feature_maps)
+    return dense.feature_maps if known else make_plan(graph).feature_maps
 
 
 def run_dense(module: Any, images: Tensor) -> dict[str, Measured]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from fullyconv.errors import CaptureError, OptionError
+from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.verify.checks import Findings, check_sample, check_window, set_up
 from fullyconv.verify.comparison import (
     FLOAT32_TOLERANCE,
@@ -17,10 +19,16 @@ from fullyconv.verify.comparison import (
     judge,
     measure_noise,
 )
-from fullyconv.verify.original import Model
+from fullyconv.verify.original import Model, open_original
 from fullyconv.verify.report import VerifyReport
-from fullyconv.verify.samples import Sample, choose_cells, make_window_sample
-from fullyconv.verify.subject import Subject
+from fullyconv.verify.samples import (
+    Sample,
+    choose_cells,
+    make_random_samples,
+    make_window_sample,
+    read_samples,
+)
+from fullyconv.verify.subject import Subject, describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,40 @@ class VerifySettings:
     def __post_init__(self) -> None:
         if self.windows_per_image < 1:
             raise OptionError(f"windows_per_image: expected at least 1, got {self.windows_per_image}")
+
+
+DEFAULTS = VerifySettings()
+
+
+def verify(
+    dense: DenseModel, model: Model, images: Any = None, *, settings: VerifySettings = DEFAULTS
+) -> VerifyReport:
+    """Returns whether a converted network gives what its classifier gives, and how far they are apart.
+
+    Three references, in float64 and float32: the classifier on images of exactly the window's size; its head
+    on patches of the feature map that its trunk makes of the whole image; and, where that is promised, the
+    classifier on the pixels of each window. Where it is not promised, the distance from crops is measured.
+
+    Args:
+        dense: from `convert` or `load`.
+        model: the classifier: a module, an exported program, or the path of a `.pt2`; it is not changed.
+        images: one or several of: a path; a `(H, W)` or `(H, W, C)` uint8 array, prepared as the card says; a
+            float array or tensor `(C, H, W)` or `(N, C, H, W)`, which is network input already. If None,
+            random ones of two sizes, one of which leaves rest pixels.
+        settings: how many windows of each image, and the seed.
+
+    Raises:
+        CaptureError: the classifier cannot run at the window.
+        ImageError: an image cannot be read or does not suit the network.
+        ModelError: the classifier's file cannot be used, or the classifier cannot be copied.
+        OptionError: the model or an image is none of the kinds above.
+    """
+    original = open_original(model)
+    if images is None:
+        samples = make_random_samples(dense.grid, dense.card.channels, settings.seed)
+    else:
+        samples = read_samples(images, dense.card)
+    return verify_subject(describe(dense, original, settings.seed), original, samples, settings)
 
 
 def verify_subject(
