@@ -53,8 +53,7 @@ def make_case(model: nn.Module, dense: nn.Module, grid: Grid, guarantee: str, al
     image = make_probe(grid.window_px)
     with torch.no_grad():
         value = copy.deepcopy(model).double().trunk(image)
-    axes = getattr(model, "axes", (2, 3))
-    split = SplitTensor("feature map", value, *axes, stride_px=grid.stride_px)
+    split = SplitTensor("feature map", value)
     return Case(model, Subject(dense, grid, guarantee, align, Probe(image, (split,))))
 
 
@@ -144,9 +143,7 @@ class DenseResidual(nn.Module):
         rows, columns = ((size - window) // 2 + 1 for size, window in zip(sizes, (8, 12), strict=True))
         images = F.pad(images, (0, sizes[1] % 2, 0, sizes[0] % 2))
         x = F.avg_pool2d(self.model.trunk(images), (4, 6), 1)
-        return F.conv2d(x, self.model.unit.weight[..., None, None], self.model.unit.bias)[
-            ..., :rows, :columns
-        ]
+        return F.conv2d(x, self.model.unit.weight[..., None, None], self.model.unit.bias)[..., :rows, :columns]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.logits(images).sigmoid()
@@ -161,8 +158,6 @@ def residual() -> Case:
 
 class ChannelsLast(nn.Module):
     """(N, H, W, C) with LayerNorm, flattened; logits only."""
-
-    axes = (1, 2)
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,8 +194,6 @@ def channels_last() -> Case:
 
 class Several(nn.Module):
     """A dictionary of outputs, one of them nested; the feature map is one cell a window."""
-
-    axes = (None, None)
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from fullyconv.grid import Grid
 from fullyconv.verify.cut import SplitError, find_cut, run_head, run_trunk
 from fullyconv.verify.original import Original
+from fullyconv.verify.placement import locate_axes
 from fullyconv.verify.references import answer_crops, answer_patches
 from fullyconv.verify.route import RouteError
 from fullyconv.verify.splits import Probe, SplitTensor
@@ -40,7 +41,7 @@ class Net(nn.Module):
 
 
 def prepare(net: nn.Module, *values: Tensor) -> tuple[Original, Probe]:
-    splits = [SplitTensor(f"map {number}", value, 2, 3, (1, 1)) for number, value in enumerate(values)]
+    splits = [SplitTensor(f"map {number}", value) for number, value in enumerate(values)]
     probe = Probe(WINDOW, tuple(splits))
     return Original(net.double(), WINDOW, torch.float64), probe
 
@@ -50,7 +51,8 @@ def run_whole(net: Net) -> None:
     original, probe = prepare(net, net.double().trunk(WINDOW).detach())
     grid, cells = Grid((8, 8), (1, 1), (6, 6)), [(0, 0, 0), (0, 3, 6), (0, 1, 4)]
     cut = find_cut(original, probe)
-    patches = answer_patches(original, cut, probe, LARGE, grid, cells)
+    axes = locate_axes(original, cut, ["map 0"], grid.stride_px)
+    patches = answer_patches(original, (cut, axes), LARGE, grid, cells)
     crops = answer_crops(original, LARGE, grid, cells)
     torch.testing.assert_close(patches["scores"].scores, crops["scores"].scores, rtol=0, atol=1e-12)
 

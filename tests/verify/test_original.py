@@ -83,9 +83,7 @@ def test_logits_are_found_behind_views(end):
     torch.testing.assert_close(answer.logits.reshape(20, 2), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "end", [lambda x: x, lambda x: torch.sigmoid(x) * x, lambda x: 1 - torch.softmax(x, 1)]
-)
+@pytest.mark.parametrize("end", [lambda x: x, lambda x: torch.sigmoid(x) * x, lambda x: 1 - torch.softmax(x, 1)])
 def test_an_output_that_no_activation_ends_has_no_logits(end):
     answer = Original(Ending(end), make_windows(2), torch.float64).answer(make_windows(3))["scores"]
     assert answer.logits is None

@@ -61,9 +61,7 @@ def test_a_window_alone_is_not_called_a_pass_of_everything():
 
 
 def test_json_holds_everything_and_no_infinity():
-    report = VerifyReport(
-        "image crops", (make_comparison("window", math.inf, detail="no such output"),), seed=3
-    )
+    report = VerifyReport("image crops", (make_comparison("window", math.inf, detail="no such output"),), seed=3)
     content = json.loads(report.to_json())
     assert content["passed"] is False
     assert content["seed"] == 3

@@ -24,9 +24,7 @@ def test_random_samples_cover_both_kinds_of_sizes(window, stride):
     assert grid.extent_px(grid.shape(whole.size_px())) == whole.size_px()
     assert grid.shape(whole.size_px()) == (3, 4)
     assert len(rests.images) == 2
-    left = [
-        (size - extent) % step for size, extent, step in zip(rests.size_px(), window, stride, strict=True)
-    ]
+    left = [(size - extent) % step for size, extent, step in zip(rests.size_px(), window, stride, strict=True)]
     assert left == [stride[0] // 2, stride[1] - 1]
     assert make_window_sample(grid, 3, seed=0).size_px() == window
     assert float(whole.images.std()) > 0.3

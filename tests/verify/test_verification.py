@@ -108,9 +108,7 @@ def test_a_wrong_grid_fails(case):
 def test_a_wrong_number_of_channels_fails(plain):
     report = check(plain, Changed(plain.subject.module, lambda scores: scores[:, :2]))
     assert not report.passed
-    assert report.comparisons[0].detail == (
-        "expected shape (3,) for each window, the converted network gives (2,)"
-    )
+    assert report.comparisons[0].detail == ("expected shape (3,) for each window, the converted network gives (2,)")
 
 
 def test_a_wrong_number_type_fails(plain):

@@ -15,9 +15,10 @@ from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.fidelity import Fidelity, Measured, measure_fidelity
 from fullyconv.verify.original import Answer, Model, Original
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
-from fullyconv.verify.references import answer_crops, answer_patches, locate_axes, pad_to_strides
+from fullyconv.verify.placement import locate_axes
+from fullyconv.verify.references import answer_crops, answer_patches, pad_to_strides
 from fullyconv.verify.samples import Sample
-from fullyconv.verify.splits import Probe
+from fullyconv.verify.splits import MapAxes
 from fullyconv.verify.subject import Subject, run_dense
 
 
@@ -29,8 +30,8 @@ class Bench:
         subject: the converted network's facts.
         module: the converted network.
         original: the user's model.
-        probe: the split tensors, with their axes.
-        cut: where the original makes them; None if it is not known, or the image itself is cut.
+        trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
+            known, or the image itself is cut.
         why_uncut: why it is not known.
         fault: why that is a fault of the conversion; "" if it is none.
     """
@@ -38,8 +39,7 @@ class Bench:
     subject: Subject
     module: nn.Module
     original: Original
-    probe: Probe
-    cut: Cut | None
+    trunk: tuple[Cut, tuple[MapAxes, ...]] | None
     why_uncut: str = ""
     fault: str = ""
 
@@ -72,18 +72,19 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     """
     original = Original(model, subject.probe.image, dtype)
     module, probe = copy_network(subject.module, dtype), subject.probe
+    names = [split.name for split in probe.splits]
     if probe.is_image():
         why = "the network was split at the image itself: its feature windows are its image crops"
-        return Bench(subject, module, original, probe, None, why)
+        return Bench(subject, module, original, None, why)
     try:
         cut = find_cut(original, probe)
     except SplitError as error:
-        return Bench(subject, module, original, probe, None, str(error), fault=str(error))
+        return Bench(subject, module, original, None, str(error), fault=str(error))
     try:
-        probe = locate_axes(original, cut, probe, subject.grid)
+        axes = locate_axes(original, cut, names, subject.grid.stride_px)
     except Exception as error:
-        return Bench(subject, module, original, probe, None, _explain(error))
-    return Bench(subject, module, original, probe, cut)
+        return Bench(subject, module, original, None, _explain(error))
+    return Bench(subject, module, original, (cut, axes))
 
 
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
@@ -103,19 +104,19 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         findings.pairings.extend(_pair("image crops", run, crops))
     else:
         findings.fidelity.extend(_measure(run, crops))
-    if bench.cut is not None:
-        _check_patches(bench, bench.cut, run, findings)
+    if bench.trunk is not None:
+        _check_patches(bench, bench.trunk, run, findings)
     elif bench.fault and bench.subject.guarantee == "feature windows":
         findings.pairings.append(_fail(run, bench.fault))
     else:
         findings.notes.append(f"feature windows: checked at window size only ({bench.why_uncut})")
 
 
-def _check_patches(bench: Bench, cut: Cut, run: _Run, findings: Findings) -> None:
+def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
     sample, grid = run.sample, bench.subject.grid
     images = pad_to_strides(sample.images, grid) if bench.subject.align else sample.images
     try:
-        answers = answer_patches(bench.original, cut, bench.probe, images, grid, run.cells)
+        answers = answer_patches(bench.original, trunk, images, grid, run.cells)
     except Exception as error:
         findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
         return

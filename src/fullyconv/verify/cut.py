@@ -58,7 +58,8 @@ def find_cut(original: Original, probe: Probe) -> Cut:
     Several calls in a row may make the same values: a pool to the size that the map has anyway, a copy, a
     rectifier after a rectifier. The first counts: everything after it sees what is put there, and whatever
     does nothing at window size alone then works on patches, as it must, and not on the whole map. Only where
-    the same tensor is computed twice, side by side, do all of them count.
+    the same tensor is computed twice, side by side, do all of them count. The same values in the same order
+    are the same tensor, whatever its shape: a map of one cell is found before it is flattened.
 
     Raises:
         SplitError: no call makes one of the tensors, or the head depends on more than them.
@@ -68,9 +69,7 @@ def find_cut(original: Original, probe: Probe) -> Cut:
     original.run(probe.image, recorder, search)
     for split, places in zip(probe.splits, search.found, strict=True):
         if not places:
-            raise SplitError(
-                f"{split.name}: expected a tensor of the original here, but none of its calls makes it"
-            )
+            raise SplitError(f"{split.name}: expected a tensor of the original here, but none of its calls makes it")
     for candidates in ([found[:1] for found in search.found], search.found):
         cut = Cut(tuple(tuple(found) for found in candidates), tuple(recorder.steps))
         if _is_complete(original, cut):
@@ -85,9 +84,7 @@ def _is_complete(original: Original, cut: Cut) -> bool:
     shape = original.window.shape
     other = torch.randn(shape, generator=torch.Generator().manual_seed(_OTHER_SEED), dtype=original.dtype)
     answers = run_head(original, cut, run_trunk(original, cut, other))
-    return all(
-        _is_same(answers[name].scores, answer.scores) for name, answer in original.answer(other).items()
-    )
+    return all(_is_same(answers[name].scores, answer.scores) for name, answer in original.answer(other).items())
 
 
 def run_trunk(original: Original, cut: Cut, images: Tensor) -> list[Tensor]:
@@ -142,7 +139,7 @@ class _Search:
     def after(self, call: Call, made: Sequence[Tensor]) -> None:
         for leaf, tensor in enumerate(made):
             for wanted, found in zip(self._wanted, self.found, strict=True):
-                if _is_same(tensor, wanted):
+                if tensor.numel() == wanted.numel() and _is_same(tensor.reshape(wanted.shape), wanted):
                     found.append(Place(call.operation, call.ordinal, leaf))
 
 
@@ -180,7 +177,7 @@ class _Injector:
     def after(self, call: Call, made: Sequence[Tensor]) -> None:
         for place, patch in self._patch_at.items():
             if place.is_made_by(call):
-                made[place.leaf].copy_(patch)
+                made[place.leaf].copy_(patch.reshape(made[place.leaf].shape))
 
 
 def _is_same(found: Tensor, wanted: Tensor) -> bool:

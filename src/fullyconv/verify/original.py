@@ -92,9 +92,7 @@ class Original:
         """Returns `(B, ...)` repeated up to the batch size that the model demands, if it demands one."""
         return tensor if self._batch is None else tensor[torch.arange(self._batch) % len(tensor)]
 
-    def in_batches(
-        self, tensors: Sequence[Tensor], compute: Callable[[list[Tensor]], list[Tensor]]
-    ) -> list[Tensor]:
+    def in_batches(self, tensors: Sequence[Tensor], compute: Callable[[list[Tensor]], list[Tensor]]) -> list[Tensor]:
         """Returns what `compute` makes of tensors `(B, ...)`, given a few of the B at a time."""
         step = self._batch or _BATCH
         count = len(tensors[0])

@@ -66,9 +66,7 @@ def _write_lines(report: VerifyReport) -> Iterator[str]:
         verdict = "passed at window size only; nothing larger could be checked"
     yield f"{verdict} (promised: {report.guarantee}; seed {report.seed})"
     for guarantee, dtype in dict.fromkeys((item.guarantee, item.dtype) for item in report.comparisons):
-        yield _summarise(
-            [item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)]
-        )
+        yield _summarise([item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)])
     yield from (f"  failed: {_describe(item)}" for item in report.comparisons if not item.passed)
     yield from (f"  distance from crops: {_describe_fidelity(item)}" for item in report.fidelity)
     yield from (f"  note: {note}" for note in report.notes)
@@ -88,9 +86,7 @@ def _describe(item: Comparison) -> str:
     place = f"{item.guarantee}, {item.dtype}, {item.output} ({item.quantity}), {item.image}"
     if item.detail:
         return f"{place}: {item.detail}"
-    return (
-        f"{place} {format_size(item.image_px)}: relative error {item.max_rel:.1e} at cell {item.worst_cell}"
-    )
+    return f"{place} {format_size(item.image_px)}: relative error {item.max_rel:.1e} at cell {item.worst_cell}"
 
 
 def _describe_fidelity(item: Fidelity) -> str:

@@ -126,7 +126,5 @@ def choose_cells(images: int, grid_shape: Pair, limit: int, seed: int) -> tuple[
         first = [row * columns + column for row in (0, rows - 1) for column in (0, columns - 1)]
         corners = {image * rows * columns + corner for image in range(images) for corner in first}
         others = random.Random(seed).sample(range(total), limit)
-        chosen = sorted(
-            [*corners, *[cell for cell in others if cell not in corners]][: max(limit, len(corners))]
-        )
+        chosen = sorted([*corners, *[cell for cell in others if cell not in corners]][: max(limit, len(corners))])
     return tuple((cell // (rows * columns), cell // columns % rows, cell % columns) for cell in chosen)

@@ -15,21 +15,15 @@ from fullyconv.verify.outputs import Cell
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitTensor:
-    """A tensor where the trunk ends and the head begins, as the original computes it.
+    """A tensor where the trunk ends and the head begins.
 
     Attributes:
         name: what the conversion calls it.
-        value: what it is for the probe, at window size, `(B, ...)` in the original's own layout.
-        y_axis: the axis of `value` that is the image's height, None if it has none left.
-        x_axis: the axis of `value` that is the image's width, None if it has none left.
-        stride_px: pixels between neighbouring cells, `(y, x)`.
+        value: what it is for the probe, `(B, ...)` in any layout.
     """
 
     name: str
     value: Tensor
-    y_axis: int | None
-    x_axis: int | None
-    stride_px: Pair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,32 +41,47 @@ class Probe:
     def is_image(self) -> bool:
         """Returns whether the split is the image itself, so that windows are cut from pixels."""
         return not self.splits or any(
-            split.value.shape == self.image.shape and torch.equal(split.value, self.image)
-            for split in self.splits
+            split.value.shape == self.image.shape and torch.equal(split.value, self.image) for split in self.splits
         )
 
 
-def cut_patches(feature_map: Tensor, split: SplitTensor, grid: Grid, cells: Sequence[Cell]) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class MapAxes:
+    """How a feature map lies on the image, for each direction: height, then width.
+
+    Attributes:
+        name: what the conversion calls it.
+        axis: which axis of `(N, ...)` it is, None if the map does not grow with the image.
+        extent: cells that one window covers.
+        stride_px: pixels between neighbouring cells.
+    """
+
+    name: str
+    axis: tuple[int | None, int | None]
+    extent: Pair
+    stride_px: Pair
+
+
+def cut_patches(feature_map: Tensor, axes: MapAxes, grid: Grid, cells: Sequence[Cell]) -> Tensor:
     """Returns the patches `(B, ...)`, shaped like one window's, of B cells of a larger image's map.
 
     Raises:
         ModelError: the map has no such patch.
     """
-    return torch.stack([_cut_patch(feature_map, split, grid, cell) for cell in cells])
+    return torch.stack([_cut_patch(feature_map, axes, grid, cell) for cell in cells])
 
 
-def _cut_patch(feature_map: Tensor, split: SplitTensor, grid: Grid, cell: Cell) -> Tensor:
+def _cut_patch(feature_map: Tensor, axes: MapAxes, grid: Grid, cell: Cell) -> Tensor:
     patch = feature_map[cell[0]]
-    for axis, number, score_stride, stride in zip(
-        (split.y_axis, split.x_axis), cell[1:], grid.stride_px, split.stride_px, strict=True
+    for axis, number, score_stride, stride, extent in zip(
+        axes.axis, cell[1:], grid.stride_px, axes.stride_px, axes.extent, strict=True
     ):
         if axis is None:
             continue
         start, rest = divmod(number * score_stride, stride)
-        extent = split.value.shape[axis]
         if rest or start + extent > feature_map.shape[axis]:
             raise ModelError(
-                f"{split.name}: expected the patch of cell {cell} at {number * score_stride}/{stride}, "
+                f"{axes.name}: expected the patch of cell {cell} at {number * score_stride}/{stride}, "
                 f"{extent} cells long, on axis {axis} of a map of shape {tuple(feature_map.shape)}"
             )
         patch = patch.narrow(axis - 1, start, extent)

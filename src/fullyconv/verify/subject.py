@@ -52,10 +52,7 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
     image = torch.randn(captured.graph.image.shape, generator=generator, dtype=torch.float64)
     maps = _find_feature_maps(dense, captured)
     values = evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
-    splits = tuple(
-        SplitTensor(found.value, value, found.y_axis, found.x_axis, found.stride_px)
-        for found, value in zip(maps, values, strict=True)
-    )
+    splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
     report = dense.report
     return Subject(dense.module, dense.grid, report.guarantee, report.align, Probe(image, splits))
 

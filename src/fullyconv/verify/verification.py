@@ -51,9 +51,7 @@ class VerifySettings:
 DEFAULTS = VerifySettings()
 
 
-def verify(
-    dense: DenseModel, model: Model, images: Any = None, *, settings: VerifySettings = DEFAULTS
-) -> VerifyReport:
+def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: VerifySettings = DEFAULTS) -> VerifyReport:
     """Returns whether a converted network gives what its classifier gives, and how far they are apart.
 
     Three references, in float64 and float32: the classifier on images of exactly the window's size; its head
@@ -82,9 +80,7 @@ def verify(
     return verify_subject(describe(dense, original, settings.seed), original, samples, settings)
 
 
-def verify_subject(
-    subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings
-) -> VerifyReport:
+def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings) -> VerifyReport:
     """Returns the report on a converted network.
 
     Float64 decides: a right conversion and a wrong one are eleven orders of magnitude apart there. Float32 is
