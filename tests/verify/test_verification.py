@@ -102,7 +102,7 @@ def test_one_nan_cell_fails(plain):
 def test_a_wrong_grid_fails(case):
     report = check(case, Changed(case.subject.module, lambda scores: scores[..., :-1]))
     assert not report.passed
-    assert any("expected scores (2, ..., 1, 1)" in item.detail for item in report.comparisons)
+    assert any("expected scores (8, ..., 1, 1)" in item.detail for item in report.comparisons)
 
 
 def test_a_wrong_number_of_channels_fails(plain):

@@ -24,8 +24,9 @@ FLOAT64_TOLERANCE = 1e-10
 networks amplify it; 1e-10 leaves a factor of 2500 for that and is far below what a wrong weight does."""
 
 NOISE_FACTOR = 4.0
-"""In float32 the original itself may be further than FLOAT32_TOLERANCE from what it gives in float64. Two
-networks that both round that much differ by about twice as much; four times is allowed. Float64 decides."""
+"""Where rounding is measured, this many times as much is allowed. In float32 the original itself may be further
+than FLOAT32_TOLERANCE from what it gives in float64, and two networks that both round differ by about twice as
+much; computed weights that were rounded to be stored move the scores as far as `rounding` measures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the head runs on a window and finds, where the feature map is made, the patch pu
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +19,12 @@ from fullyconv.verify.original import Answer, Original
 from fullyconv.verify.route import Place, RouteError, RouteGuard, RouteRecorder
 from fullyconv.verify.splits import Probe
 
-# The same tensor computed twice differs by the order of sums, below 1e-12 of its largest value in float64 and
-# 1e-5 in float32; another tensor of a random probe differs by about its largest value.
-_SAME = {torch.float64: 1e-9, torch.float32: 1e-3}
+# The tensor as the conversion knows it and as the forward makes it differ by the order of sums, and by constants
+# that one of them keeps in float32; another tensor of a random probe differs by about its largest value.
+_RECOGNISED = {torch.float64: 1e-5, torch.float32: 1e-3}
+
+# The same head on the same values differs by the order of sums, if at all.
+_EQUAL = {torch.float64: 1e-9, torch.float32: 1e-3}
 
 # Any seed: an image other than the probe, so that what the head gets past the cut shows.
 _OTHER_SEED = 20
@@ -84,7 +87,7 @@ def _is_complete(original: Original, cut: Cut) -> bool:
     shape = original.window.shape
     other = torch.randn(shape, generator=torch.Generator().manual_seed(_OTHER_SEED), dtype=original.dtype)
     answers = run_head(original, cut, run_trunk(original, cut, other))
-    return all(_is_same(answers[name].scores, answer.scores) for name, answer in original.answer(other).items())
+    return all(_is_same(answers[name].scores, answer.scores, _EQUAL) for name, answer in original.answer(other).items())
 
 
 def run_trunk(original: Original, cut: Cut, images: Tensor) -> list[Tensor]:
@@ -139,7 +142,7 @@ class _Search:
     def after(self, call: Call, made: Sequence[Tensor]) -> None:
         for leaf, tensor in enumerate(made):
             for wanted, found in zip(self._wanted, self.found, strict=True):
-                if tensor.numel() == wanted.numel() and _is_same(tensor.reshape(wanted.shape), wanted):
+                if _recognise(tensor, wanted):
                     found.append(Place(call.operation, call.ordinal, leaf))
 
 
@@ -180,7 +183,11 @@ class _Injector:
                 made[place.leaf].copy_(patch.reshape(made[place.leaf].shape))
 
 
-def _is_same(found: Tensor, wanted: Tensor) -> bool:
-    if found.shape != wanted.shape or found.dtype != wanted.dtype or not found.numel():
+def _recognise(made: Tensor, wanted: Tensor) -> bool:
+    if made.numel() != wanted.numel() or made.dtype != wanted.dtype or not made.numel():
         return False
-    return bool((found - wanted).abs().max() <= _SAME[wanted.dtype] * wanted.abs().max())
+    return _is_same(made.reshape(wanted.shape), wanted, _RECOGNISED)
+
+
+def _is_same(found: Tensor, wanted: Tensor, limits: Mapping[torch.dtype, float]) -> bool:
+    return bool((found - wanted).abs().max() <= limits[wanted.dtype] * wanted.abs().max())

@@ -22,7 +22,7 @@ class VerifyReport:
         guarantee: what was promised: "image crops", or "feature windows" alone.
         comparisons: every comparison made.
         fidelity: where only feature windows are promised, the distance from pixel crops.
-        notes: what could not be checked, and why; empty if all was.
+        notes: what could not be checked or not as strictly, and why; empty if all was.
         seed: of the random images and of the choice of windows.
     """
 

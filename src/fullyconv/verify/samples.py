@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fullyconv.card import ModelCard
 from fullyconv.errors import ImageError, OptionError
 from fullyconv.grid import Grid, Pair
 from fullyconv.images import prepare, read_image
 from fullyconv.verify.outputs import Cell
+
+
+# Windows compared on their own; cheap, and each may wake units that the others do not.
+_WINDOWS = 8
+
+# Patches of an image, down and across, and how much stronger than the noise their colours are.
+_PATCHES = (3, 3)
+_PATCH_STRENGTH = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +47,8 @@ class Sample:
 
 
 def make_window_sample(grid: Grid, channels: int, seed: int) -> Sample:
-    """Returns two random images of exactly the window's size."""
-    return _make_random("random, one window", (2, channels, *grid.window_px), seed)
+    """Returns random images of exactly the window's size."""
+    return _make_random("random, one window", (_WINDOWS, channels, *grid.window_px), seed)
 
 
 def make_random_samples(grid: Grid, channels: int, seed: int) -> list[Sample]:
@@ -58,9 +67,17 @@ def make_random_samples(grid: Grid, channels: int, seed: int) -> list[Sample]:
 
 
 def _make_random(name: str, shape: tuple[int, ...], seed: int) -> Sample:
+    """Returns noise on top of broad patches of other colours.
+
+    Noise alone looks the same to every window, and a unit behind a rectifier that is silent for one is then
+    silent for all: whatever is wrong with its weights would not show.
+    """
     # Drawn in float64, so that both number types see the same image up to rounding.
     generator = torch.Generator().manual_seed(seed)
-    return Sample(name, torch.randn(shape, generator=generator, dtype=torch.float64))
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    patches = torch.randn(*shape[:2], *_PATCHES, generator=generator, dtype=torch.float64)
+    broad = F.interpolate(patches, shape[2:], mode="bilinear", align_corners=False)
+    return Sample(name, noise + _PATCH_STRENGTH * broad)
 
 
 def read_samples(images: Any, card: ModelCard) -> list[Sample]:

@@ -51,10 +51,17 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn(captured.graph.image.shape, generator=generator, dtype=torch.float64)
     maps = _find_feature_maps(dense, captured)
-    values = evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
+    values = _evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
     splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
     report = dense.report
     return Subject(dense.module, dense.grid, report.guarantee, report.align, Probe(image, splits))
+
+
+def _evaluate(captured: CapturedModel, image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
+    try:
+        return list(evaluate(captured, image, names))
+    except RuntimeError:  # a model with float32 written into it; its feature maps are known well enough by that
+        return [value.to(image.dtype) for value in evaluate(captured, image.float(), names)]
 
 
 def _find_feature_maps(dense: DenseModel, captured: CapturedModel) -> tuple[FeatureMap, ...]:

@@ -21,6 +21,7 @@ from fullyconv.verify.comparison import (
 )
 from fullyconv.verify.original import Model, open_original
 from fullyconv.verify.report import VerifyReport
+from fullyconv.verify.rounding import Rounding, find_computed, measure_rounding
 from fullyconv.verify.samples import (
     Sample,
     choose_cells,
@@ -91,8 +92,13 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     """
     double, notes = _check_or_note(subject, model, samples, settings)
     single = _check(subject, model, samples, settings, torch.float32)
-    comparisons = _judge_double(double) + _judge_single(single, double)
+    computed = find_computed(subject.module, open_original(model))
+    rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
+    comparisons = _judge_double(double, rounding) + _judge_single(single, double, rounding)
     notes += [*(double or single).notes, *single.notes]
+    if computed:
+        names = ", ".join([*computed[:3], *(["..."] if computed[3:] else [])])
+        notes.append(f"computed weights, kept rounded, so the tolerance is wider: {len(computed)} ({names})")
     return VerifyReport(
         guarantee=subject.guarantee,
         comparisons=tuple(comparisons),
@@ -128,16 +134,22 @@ def _check(
     return findings
 
 
-def _judge_double(findings: Findings | None) -> list[Comparison]:
-    pairings = findings.pairings if findings else []
-    return [judge(pairing, torch.float64, FLOAT64_TOLERANCE) for pairing in pairings]
+def _judge_double(findings: Findings | None, rounding: Rounding) -> list[Comparison]:
+    comparisons = []
+    for pairing in findings.pairings if findings else []:
+        noise = rounding.get((pairing.output, pairing.quantity), 0.0)
+        comparisons.append(judge(pairing, torch.float64, max(FLOAT64_TOLERANCE, NOISE_FACTOR * noise)))
+    return comparisons
 
 
-def _judge_single(findings: Findings, double: Findings | None) -> list[Comparison]:
+def _judge_single(findings: Findings, double: Findings | None, rounding: Rounding) -> list[Comparison]:
     expected = {pairing.key(): pairing.expected for pairing in double.pairings} if double else {}
     comparisons = []
     for pairing in findings.pairings:
-        noise = measure_noise(pairing.expected, expected.get(pairing.key()))
+        noise = max(
+            measure_noise(pairing.expected, expected.get(pairing.key())),
+            rounding.get((pairing.output, pairing.quantity), 0.0),
+        )
         tolerance = max(FLOAT32_TOLERANCE, NOISE_FACTOR * noise)
         comparisons.append(judge(pairing, torch.float32, tolerance))
     return comparisons
