@@ -26,7 +26,9 @@ def test_random_samples_cover_both_kinds_of_sizes(window, stride):
     assert len(rests.images) == 2
     left = [(size - extent) % step for size, extent, step in zip(rests.size_px(), window, stride, strict=True)]
     assert left == [stride[0] // 2, stride[1] - 1]
-    assert make_window_sample(grid, 3, seed=0).size_px() == window
+    windows = make_window_sample(grid, 3, seed=0, count=10)
+    assert windows.size_px() == window
+    assert len(windows.images) == 10
     assert float(whole.images.std()) > 0.3
 
 

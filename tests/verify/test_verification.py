@@ -63,7 +63,7 @@ def test_a_corrupted_weight_of_the_head_fails(plain):
         corrupted.first[2, 3, 4, 5] += 0.01
     report = check(plain, corrupted)
     assert not report.passed
-    assert min(report.errors["image crops"].values()) > 1e-5
+    assert min(report.errors["window"].values()) > 1e-5
     assert "NOT EQUAL" in str(report)
 
 
@@ -102,7 +102,7 @@ def test_one_nan_cell_fails(plain):
 def test_a_wrong_grid_fails(case):
     report = check(case, Changed(case.subject.module, lambda scores: scores[..., :-1]))
     assert not report.passed
-    assert any("expected scores (8, ..., 1, 1)" in item.detail for item in report.comparisons)
+    assert any("expected scores (64, ..., 1, 1)" in item.detail for item in report.comparisons)
 
 
 def test_a_wrong_number_of_channels_fails(plain):

@@ -64,7 +64,7 @@ def test_a_wrong_kernel_fails(small, edit):
     assert verify(dense, model).passed
     report = verify(change(dense, edit), model)
     assert not report.passed
-    assert min(report.errors["image crops"].values()) > 1e-5
+    assert min(report.errors["window"].values()) > 1e-5
 
 
 def test_another_model_s_weights_fail(small):

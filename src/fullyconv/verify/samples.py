@@ -20,9 +20,8 @@ from fullyconv.grid import Grid, Pair
 from fullyconv.images import prepare, read_image
 from fullyconv.verify.outputs import Cell
 
-
-# Windows compared on their own; cheap, and each may wake units that the others do not.
-_WINDOWS = 8
+# Contrasts of windows that are compared on their own: each wakes units that others leave silent.
+_GAINS = (0.3, 1.0, 3.0, 10.0)
 
 # Patches of an image, down and across, and how much stronger than the noise their colours are.
 _PATCHES = (3, 3)
@@ -46,9 +45,11 @@ class Sample:
         return int(self.images.shape[-2]), int(self.images.shape[-1])
 
 
-def make_window_sample(grid: Grid, channels: int, seed: int) -> Sample:
-    """Returns random images of exactly the window's size."""
-    return _make_random("random, one window", (_WINDOWS, channels, *grid.window_px), seed)
+def make_window_sample(grid: Grid, channels: int, seed: int, count: int) -> Sample:
+    """Returns `count` random images of exactly the window's size, faint to strong, half of them negatives."""
+    sample = _make_random("random, one window", (count, channels, *grid.window_px), seed)
+    gains = torch.tensor([sign * gain for gain in _GAINS for sign in (1, -1)], dtype=torch.float64)
+    return Sample(sample.name, sample.images * gains[torch.arange(count) % len(gains), None, None, None])
 
 
 def make_random_samples(grid: Grid, channels: int, seed: int) -> list[Sample]:

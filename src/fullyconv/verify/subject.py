@@ -17,6 +17,11 @@ from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
 from fullyconv.verify.splits import Probe, SplitTensor
 
+# Random windows compared on their own: as many as this much arithmetic allows, in multiply-accumulates, because
+# a wrong weight shows only where its unit is awake.
+_WINDOW_MACS = 16e9
+_FEWEST_WINDOWS, _MOST_WINDOWS = 8, 64
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
@@ -29,6 +34,7 @@ class Subject:
         guarantee: what it promises.
         align: whether it pads images with zeros right and bottom to the window and whole strides.
         probe: what the split tensors are for a random window, by which they are recognised in the original.
+        windows: how many random windows to compare on their own.
     """
 
     module: nn.Module
@@ -36,6 +42,7 @@ class Subject:
     guarantee: Literal["image crops", "feature windows"]
     align: bool
     probe: Probe
+    windows: int = _MOST_WINDOWS
 
 
 def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
@@ -54,7 +61,13 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
     values = _evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
     splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
     report = dense.report
-    return Subject(dense.module, dense.grid, report.guarantee, report.align, Probe(image, splits))
+    probe, windows = Probe(image, splits), _count_windows(captured)
+    return Subject(dense.module, dense.grid, report.guarantee, report.align, probe, windows)
+
+
+def _count_windows(captured: CapturedModel) -> int:
+    macs = sum(node.macs for node in captured.graph.nodes)
+    return max(_FEWEST_WINDOWS, min(_MOST_WINDOWS, int(_WINDOW_MACS / max(macs, 1))))
 
 
 def _evaluate(captured: CapturedModel, image: Tensor, names: tuple[str, ...]) -> list[Tensor]:

@@ -126,7 +126,8 @@ def _check(
 ) -> Findings:
     bench, findings = set_up(subject, model, dtype), Findings()
     channels = subject.probe.image.shape[1]
-    check_window(bench, make_window_sample(subject.grid, channels, settings.seed), findings)
+    windows = make_window_sample(subject.grid, channels, settings.seed, subject.windows)
+    check_window(bench, windows, findings)
     for sample in samples:
         shape = subject.grid.shape(sample.size_px())
         cells = choose_cells(len(sample.images), shape, settings.windows_per_image, settings.seed)
