@@ -147,6 +147,23 @@ def test_a_forward_that_catches_exceptions_is_still_stopped():
     run_whole(Catching())
 
 
+def test_a_split_behind_the_last_activation_leaves_no_logits():
+    class Ending(Net):
+        def trunk(self, images: Tensor) -> Tensor:
+            return self.stem(images).mean(1, keepdim=True).sigmoid()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.trunk(images).flatten(1)
+
+    net = Ending()
+    value = net.double().trunk(WINDOW).detach()
+    original, probe = prepare(net, value)
+    assert original.answer(WINDOW)["scores"].logits is not None
+    answer = run_head(original, find_cut(original, probe), [value.flip(0)])["scores"]
+    assert torch.equal(answer.scores, value.flip(0).flatten(1))
+    assert answer.logits is None
+
+
 def test_more_windows_than_one_batch_keep_their_order():
     net = Net()
     original, probe = prepare(net, net.double().trunk(WINDOW).detach())

@@ -140,6 +140,7 @@ def test_a_network_that_fails_is_reported(plain):
     report = check(plain, Changed(plain.subject.module, fail))
     assert not report.passed
     assert "the converted network fails: ValueError: out of cells" in str(report)
+    assert any("the converted network fails in torch.float64: ValueError" in note for note in report.notes)
 
 
 def test_a_corrupted_trunk_weight_fails_in_a_padded_network(padded):

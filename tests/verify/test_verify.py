@@ -209,6 +209,26 @@ def test_a_model_that_is_not_float64_everywhere_is_judged_in_float32():
     assert single and all(item.passed for item in single), str(report)
 
 
+class Remembering(nn.Module):
+    """A recurrence over columns: its converted network keeps the captured number type of the first state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.columns, self.unit = nn.Conv2d(3, 4, 4, 4), nn.LSTM(8, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.relu(self.stem(images)).flatten(1, 2).transpose(1, 2)
+        return self.unit(self.columns(x)[0][:, -1])
+
+
+def test_a_recurrence_is_checked_in_float32_at_least():
+    model = fill(Remembering())
+    report = verify(fullyconv.convert(model, window=(8, 12)), model)
+    assert report.passed, str(report)
+    assert report.checked_beyond_window
+    assert "float32" in report.errors["image crops"]
+
+
 def test_a_model_that_cannot_run_at_the_window_is_refused(small):
     with pytest.raises(CaptureError):
         verify(small[0], nn.Linear(7, 2))

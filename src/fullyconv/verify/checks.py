@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from fullyconv.capture.module import read_dtype
+from fullyconv.errors import CaptureError
 from fullyconv.grid import Pair
 from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import Cut, SplitError, find_cut
@@ -31,8 +33,8 @@ class Bench:
         module: the converted network.
         original: the user's model.
         trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
-            known, or the image itself is cut.
-        why_uncut: why it is not known.
+            known, or if the image itself is cut: then feature windows are image crops.
+        why_uncut: why it is not known; "" if the image itself is cut.
         fault: why that is a fault of the conversion; "" if it is none.
     """
 
@@ -68,23 +70,31 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     """Returns both networks in `dtype`, with the place of the feature map in the original, if it has one.
 
     Raises:
-        CaptureError: the original fails on a window in this number type.
+        CaptureError: the original fails on a window in this number type; or the converted network does, where
+            it is kept in another: that proves nothing against it.
     """
     original = Original(model, subject.probe.image, dtype)
     module, probe = copy_network(subject.module, dtype), subject.probe
-    names = [split.name for split in probe.splits]
+    if read_dtype(subject.module) != dtype:
+        _require_running(module, original)
     if probe.is_image():
-        why = "the network was split at the image itself: its feature windows are its image crops"
-        return Bench(subject, module, original, None, why)
+        return Bench(subject, module, original, None)
+    names = [split.name for split in probe.splits]
     try:
         cut = find_cut(original, probe)
+        axes = locate_axes(original, cut, names, subject.grid.stride_px)
     except SplitError as error:
         return Bench(subject, module, original, None, str(error), fault=str(error))
-    try:
-        axes = locate_axes(original, cut, names, subject.grid.stride_px)
     except Exception as error:
         return Bench(subject, module, original, None, _explain(error))
     return Bench(subject, module, original, (cut, axes))
+
+
+def _require_running(module: nn.Module, original: Original) -> None:
+    try:
+        run_dense(module, original.window)
+    except Exception as error:
+        raise CaptureError(f"the converted network fails in {original.dtype}: {_explain(error)}") from error
 
 
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
@@ -108,7 +118,7 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         _check_patches(bench, bench.trunk, run, findings)
     elif bench.fault and bench.subject.guarantee == "feature windows":
         findings.pairings.append(_fail(run, bench.fault))
-    else:
+    elif bench.why_uncut:
         findings.notes.append(f"feature windows: checked at window size only ({bench.why_uncut})")
 
 

@@ -15,19 +15,6 @@ from fullyconv.verify.outputs import Cell, drop_ones
 Guarantee = Literal["window", "feature windows", "image crops"]
 Quantity = Literal["scores", "logits"]
 
-FLOAT32_TOLERANCE = 2e-5
-"""Relative to the largest reference score. A convolution and a linear layer sum the same K products in
-another order; at K of a few hundred that alone was seen to reach 1.2e-5 in float32, whose unit is 6e-8."""
-
-FLOAT64_TOLERANCE = 1e-10
-"""The unit of float64 is 1.1e-16, 5e8 times smaller than that of float32: 2e-5 would become 4e-14. Deep
-networks amplify it; 1e-10 leaves a factor of 2500 for that and is far below what a wrong weight does."""
-
-NOISE_FACTOR = 4.0
-"""Where rounding is measured, this many times as much is allowed. In float32 the original itself may be further
-than FLOAT32_TOLERANCE from what it gives in float64, and two networks that both round differ by about twice as
-much; computed weights that were rounded to be stored move the scores as far as `rounding` measures."""
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

@@ -122,7 +122,7 @@ class Original:
         def compute(given: list[Tensor]) -> list[Tensor]:
             images, watchers = prepare(given)
             recorder = _ActivationRecorder(self._sizes)
-            outputs = name_outputs(self.run(images, *watchers, recorder))
+            outputs = name_outputs(self.run(images, recorder, *watchers))
             logits = {name: recorder.find_logits(scores) for name, scores in outputs.items()}
             names[:] = [(name, values is not None) for name, values in logits.items()]
             return [*outputs.values(), *(values for values in logits.values() if values is not None)]
@@ -183,7 +183,8 @@ class _ActivationRecorder:
 
     def after(self, call: Call, made: Sequence[Tensor]) -> None:
         if self._may_be_last(call):
-            self._seen.append((self._input, made[0]))
+            # A copy, because what is put in the activation's place is not made of this input.
+            self._seen.append((self._input, made[0].clone()))
 
     def _may_be_last(self, call: Call) -> bool:
         if call.operation not in _ACTIVATIONS:

@@ -11,17 +11,9 @@ import torch
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.verify.checks import Findings, check_sample, check_window, set_up
-from fullyconv.verify.comparison import (
-    FLOAT32_TOLERANCE,
-    FLOAT64_TOLERANCE,
-    NOISE_FACTOR,
-    Comparison,
-    judge,
-    measure_noise,
-)
 from fullyconv.verify.original import Model, open_original
 from fullyconv.verify.report import VerifyReport
-from fullyconv.verify.rounding import Rounding, find_computed, measure_rounding
+from fullyconv.verify.rounding import find_computed, measure_rounding
 from fullyconv.verify.samples import (
     Sample,
     choose_cells,
@@ -30,6 +22,7 @@ from fullyconv.verify.samples import (
     read_samples,
 )
 from fullyconv.verify.subject import Subject, describe
+from fullyconv.verify.verdict import judge_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +81,27 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     checked as well, because that is what people run.
 
     Raises:
-        CaptureError: the original fails on a window in both number types.
+        CaptureError: the networks run in neither number type.
     """
-    double, notes = _check_or_note(subject, model, samples, settings)
-    single = _check(subject, model, samples, settings, torch.float32)
+    found, problems = {}, []
+    for dtype in (torch.float64, torch.float32):
+        try:
+            found[dtype] = _check(subject, model, samples, settings, dtype)
+        except CaptureError as error:
+            problems.append(error)
+    if not found:
+        raise problems[-1]
     computed = find_computed(subject.module, open_original(model))
     rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
-    comparisons = _judge_double(double, rounding) + _judge_single(single, double, rounding)
-    notes += [*(double or single).notes, *single.notes]
-    if computed:
-        names = ", ".join([*computed[:3], *(["..."] if computed[3:] else [])])
-        notes.append(f"computed weights, kept rounded, so the tolerance is wider: {len(computed)} ({names})")
+    notes = [f"not checked in one number type: {error}" for error in problems]
+    notes += [note for findings in found.values() for note in findings.notes]
     return VerifyReport(
         guarantee=subject.guarantee,
-        comparisons=tuple(comparisons),
-        fidelity=tuple((double or single).fidelity),
-        notes=tuple(dict.fromkeys(notes)),
+        comparisons=judge_all({dtype: findings.pairings for dtype, findings in found.items()}, rounding),
+        fidelity=tuple(next(iter(found.values())).fidelity),
+        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed)])),
         seed=settings.seed,
     )
-
-
-def _check_or_note(
-    subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings
-) -> tuple[Findings | None, list[str]]:
-    try:
-        return _check(subject, model, samples, settings, torch.float64), []
-    except CaptureError as error:
-        return None, [f"checked in float32 only: {error}"]
 
 
 def _check(
@@ -135,22 +122,8 @@ def _check(
     return findings
 
 
-def _judge_double(findings: Findings | None, rounding: Rounding) -> list[Comparison]:
-    comparisons = []
-    for pairing in findings.pairings if findings else []:
-        noise = rounding.get((pairing.output, pairing.quantity), 0.0)
-        comparisons.append(judge(pairing, torch.float64, max(FLOAT64_TOLERANCE, NOISE_FACTOR * noise)))
-    return comparisons
-
-
-def _judge_single(findings: Findings, double: Findings | None, rounding: Rounding) -> list[Comparison]:
-    expected = {pairing.key(): pairing.expected for pairing in double.pairings} if double else {}
-    comparisons = []
-    for pairing in findings.pairings:
-        noise = max(
-            measure_noise(pairing.expected, expected.get(pairing.key())),
-            rounding.get((pairing.output, pairing.quantity), 0.0),
-        )
-        tolerance = max(FLOAT32_TOLERANCE, NOISE_FACTOR * noise)
-        comparisons.append(judge(pairing, torch.float32, tolerance))
-    return comparisons
+def _note_computed(computed: Sequence[str]) -> list[str]:
+    if not computed:
+        return []
+    names = ", ".join([*computed[:3], *(["..."] if computed[3:] else [])])
+    return [f"computed weights, kept rounded, so the tolerance is wider: {len(computed)} ({names})"]
