@@ -232,3 +232,33 @@ def test_a_recurrence_is_checked_in_float32_at_least():
 def test_a_model_that_cannot_run_at_the_window_is_refused(small):
     with pytest.raises(CaptureError):
         verify(small[0], nn.Linear(7, 2))
+
+
+class Worked(nn.Module):
+    """The worked example: reduces by 32 without padding; 4 units, 1 unit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = (3, 6, 6, 8, 8, 8)
+        layers = zip(channels, channels[1:], strict=False)
+        self.trunk = nn.Sequential(*[
+            layer for inner, outer in layers for layer in (nn.Conv2d(inner, outer, 2, 2), nn.ReLU(inplace=True))
+        ])  # fmt: skip
+        self.first, self.second = nn.Linear(8 * 4 * 2, 4), nn.Linear(4, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.sigmoid(self.second(F.relu(self.first(self.trunk(images).flatten(1)))))
+
+
+def test_the_worked_example_equals_all_403_patches_and_crops():
+    model = fill(Worked())
+    image = torch.rand(3, 512, 1024, generator=torch.Generator().manual_seed(2))
+    dense = fullyconv.convert(model, window=(128, 64))
+    report = verify(dense, model, image, settings=VerifySettings(windows_per_image=403))
+    assert report.passed, str(report)
+    for guarantee in ("image crops", "feature windows"):
+        compared = [item for item in report.comparisons if item.guarantee == guarantee]
+        assert {item.cells for item in compared} == {403}
+        assert {item.quantity for item in compared} == {"scores", "logits"}
+        assert report.errors[guarantee]["float32"] < 1e-5
+        assert report.errors[guarantee]["float64"] < 1e-12
