@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -240,7 +241,7 @@ class Worked(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels = (3, 6, 6, 8, 8, 8)
-        layers = zip(channels, channels[1:], strict=False)
+        layers = itertools.pairwise(channels)
         self.trunk = nn.Sequential(*[
             layer for inner, outer in layers for layer in (nn.Conv2d(inner, outer, 2, 2), nn.ReLU(inplace=True))
         ])  # fmt: skip
