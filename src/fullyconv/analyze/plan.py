@@ -45,17 +45,24 @@ class Weight:
         layout: how its values are re-ordered, None for as they are.
         bins: the adaptive pooling folded in: bins -> cells for the last two axes.
         affine: scales and shifts folded in, first applied first.
+        columns: the half-open range of the constant's second axis that is used, None for all.
     """
 
     source: str
     layout: Layout | None = None
     bins: tuple[Pair, Pair] | None = None
     affine: tuple[AffineFold, ...] = ()
+    columns: Pair | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether the constant is used as it is."""
-        return self.layout is None and self.bins is None and not self.affine
+        return self.layout is None and not self.is_computed and self.columns is None
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it takes arithmetic, and not only another order."""
+        return self.bins is not None or bool(self.affine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,11 @@ class CropMap(Operation):
     before: Pair
     after: Pair
     step: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Operation):
+    """The sum of all inputs."""
 
 
 @dataclass(frozen=True, slots=True)
