@@ -23,7 +23,13 @@ Model = nn.Module | ExportedProgram | str | Path
 
 
 def convert(
-    model: Model, window: Pair | None = None, *, channels: int | None = None, card: ModelCard | None = None
+    model: Model,
+    window: Pair | None = None,
+    *,
+    channels: int | None = None,
+    card: ModelCard | None = None,
+    stride: Pair | None = None,
+    windowed_from: str | None = None,
 ) -> DenseModel:
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
@@ -36,17 +42,20 @@ def convert(
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
         card: classes and preprocessing; taken from the `.pt2` where it has one.
+        stride: pixels between neighbouring scores `(sy, sx)`, multiples of the network's own; its own where None.
+        windowed_from: a layer of the model: it and what follows run on windows, so that padding from there on is
+            the crop's own; "image" for exact crops.
 
     Raises:
         ModelError: the file is no torch.export file or carries code; weights are NaN or infinite.
         CaptureError: the model does not run on the window; carries its own message.
-        OptionError: no window, or one that makes no sense.
+        OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
     module, own_card = load_module(model)
     card = card or own_card
     window = _check_window(window, card)
     captured = capture(module, window, channels or (card.channels if card else None))
-    plan = make_plan(captured.graph)
+    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from)
     if plan.windowed:
         captured = free_batch(captured, module)
     return build_dense(plan, captured, card)

@@ -52,11 +52,6 @@ class DenseModule(nn.Module):
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
         return self._assemble(images, self.program.logits)
 
-    @property
-    def grid_strides(self) -> Pair:
-        """Pixels between neighbouring scores, `(sy, sx)`."""
-        return self.program.stride
-
     def _assemble(self, images: torch.Tensor, outputs: Sequence[Output]) -> Any:
         program = self.program
         size = (int(images.shape[2]), int(images.shape[3]))
@@ -68,9 +63,9 @@ class DenseModule(nn.Module):
         grid = Grid(program.window, program.stride, program.window).shape(size)
         tensors = self._run_shared(self._align(images), {output.tensor for output in outputs})
         windows = run_head(program.head, tensors, grid, outputs) if program.head else {}
-        maps = [windows.get(output.value) if not output.tensor else _shape(tensors[output.tensor], output)
+        maps = [_shape(tensors[output.tensor], output) if output.tensor else windows[output.value]
                 for output in outputs]  # fmt: skip
-        return _fill(program.structure, [scores[..., : grid[0], : grid[1]] for scores in maps if scores is not None])
+        return _fill(program.structure, [scores[..., : grid[0], : grid[1]] for scores in maps])
 
     def _align(self, images: torch.Tensor) -> torch.Tensor:
         """Returns the images padded with zeros to window + k*stride, where branches would disagree otherwise."""
