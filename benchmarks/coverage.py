@@ -74,9 +74,9 @@ def load_rows(path: Path) -> list[dict[str, Any]]:
 def describe_origin() -> dict[str, str]:
     """Returns what the figures depend on: versions and the commit."""
     names = ("torch", "torchvision", "timm", "transformers")
-    root = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
-    return {**{name: version(name) for name in names}, "commit": commit.stdout.strip()}
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, check=False, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return {**{name: version(name) for name in names}, "commit": commit.stdout.strip() or "unknown"}
 
 
 def _make_row(case: Case) -> dict[str, Any]:

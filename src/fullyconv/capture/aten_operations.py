@@ -216,6 +216,8 @@ def _select(use: Use) -> Normal:
 def _pad(use: Use) -> Normal:
     flat = list(use["pad"])
     pairs = [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]  # last axis first
+    if not any(flat):  # padding to a multiple that the window's size is already
+        return _identity(use)
     pads = [(0, 0)] * (len(use.shape()) - len(pairs)) + pairs[::-1]
     mode, value = use.arguments.get("mode", "constant"), use.arguments.get("value") or 0.0
     return Pad(tuple(pads), mode, float(value)), use.names("self")

@@ -48,6 +48,7 @@ ACCEPTED = {
     "slice of grouped channels": (lambda x: pooled(x.view(-1, 2, 3, 8, 6)[:, :, 1]), 2, {}),
     "slice of rows": (lambda x: pooled(x[:, :, 1:-2]), 6, {}),
     "padding": (lambda x: pooled(F.pad(x, (1, 2, 0, 1))), 6, {}),
+    "padding by nothing": (lambda x: pooled(F.pad(x.transpose(1, 3), (0, 0, 0, 0)).transpose(1, 3)), 6, {}),
     "padding of channels": (lambda x: pooled(F.pad(x, (0, 0, 0, 0, 1, 2))), 9, {}),
     "reflection": (lambda x: pooled(F.pad(x, (1, 1, 1, 1), "reflect")), 6, {}),
     "channel shuffle": (lambda x: pooled(x.view(-1, 2, 3, 8, 6).transpose(1, 2).reshape(-1, 6, 8, 6).relu()), 6, {}),
