@@ -35,6 +35,7 @@ def write_table(rows: Sequence[Row], output: Path) -> None:
 
 
 def _write_page(rows: Sequence[Row]) -> Iterator[str]:
+    rows = sorted(rows, key=lambda row: row["key"])
     yield _HEAD
     yield f"Versions: {_describe_versions(rows)}.\n"
     yield from _write_summary(rows)

@@ -5,10 +5,12 @@ A family is a module of `timm.models`; a small model stands for it, or one made 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from classifiers.case import Case, Classifier
@@ -161,13 +163,20 @@ def list_cases() -> Iterator[Case]:
 def _make(name: str, window: tuple[int, int] | None = None, **options: Any) -> Classifier:
     import timm
 
-    own = dict(_OWN.get(name, {}))
+    own = {**_OWN.get(name, {}), **options}
     window = own.pop("window", window)
-    module = timm.create_model(name, pretrained=False, **own, **options)
-    config = module.default_cfg
-    if window is None:
-        window = config["input_size"][1:] if config.get("fixed_input_size") else _WINDOW
-    return Classifier(module, tuple(window), options.get("in_chans", 3))
+    channels = own.get("in_chans", 3)
+    if window is None and timm.get_pretrained_cfg(name).fixed_input_size:
+        with contextlib.suppress(Exception):  # not every network can be made for another size
+            return _require_running(Classifier(timm.create_model(name, img_size=_WINDOW, **own), _WINDOW, channels))
+        window = timm.get_pretrained_cfg(name).input_size[1:]
+    return Classifier(timm.create_model(name, **own), window or _WINDOW, channels)
+
+
+def _require_running(classifier: Classifier) -> Classifier:
+    with torch.no_grad():
+        classifier.module.eval()(torch.zeros(2, classifier.channels, *classifier.window))
+    return classifier
 
 
 def _list_odd_uses() -> Iterator[tuple[str, str, Any]]:
