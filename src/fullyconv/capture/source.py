@@ -101,9 +101,7 @@ def _make_module(source: str) -> nn.Module:
         try:
             made = made()
         except Exception as error:
-            raise ModelError(
-                f"{source}: failed when called without arguments: {_describe(error)}"
-            ) from error
+            raise ModelError(f"{source}: failed when called without arguments: {_describe(error)}") from error
     if not isinstance(made, nn.Module):
         raise ModelError(f"{source}: expected a torch.nn.Module, got {type(made).__name__}")
     return made.eval()
@@ -137,7 +135,9 @@ def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
 def _read_weights_only(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols of files that are refused anyway
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # about pickle protocols of files that are refused anyway
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ModelError(

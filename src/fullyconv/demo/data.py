@@ -2,8 +2,8 @@
 
 `lfw_subset` holds 200 grey crops of 25x25 pixels: first 100 faces, then 100 cut from places without one. The
 photos without a face are dealt out in alphabetical order, one for training, the next held out, so that no
-taste enters the choice. `camera` and `coins` are left out because they show faces; `motorcycle_right` because it
-shows the same scene as `motorcycle_left`.
+taste enters the choice. `camera` and `coins` are left out because they show faces; `motorcycle_right` because
+it shows the same scene as `motorcycle_left`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""The same scores in three ways, timed in turn: one crop at a time, crops in batches, the converted network.
+"""The same scores in three ways, timed in turn: crop by crop, crops in batches, the converted network.
 
-The three ways run one after the other in every round, so that a machine that slows down slows all of them; the
-medians over the rounds are compared. Cutting the crops out of the image is part of the two ways that need them.
+The three ways run one after the other in every round, so that a machine that slows down slows all of them;
+the medians over the rounds are compared. Cutting the crops out of the image is part of the two ways that need
+them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -69,7 +71,9 @@ class Comparison:
         return self.one_by_one_s / self.converted_s
 
 
-def compare_ways(classifier: nn.Module, dense: nn.Module, image: Tensor, *, grid: Grid, rounds: int = 5) -> Comparison:
+def compare_ways(
+    classifier: nn.Module, dense: nn.Module, image: Tensor, *, grid: Grid, rounds: int = 5
+) -> Comparison:
     """Runs the three ways `rounds` times in turn and compares their times and their scores.
 
     Args:
@@ -81,9 +85,9 @@ def compare_ways(classifier: nn.Module, dense: nn.Module, image: Tensor, *, grid
     """
     size = (image.shape[-2], image.shape[-1])
     batch = _choose_batch(classifier, image, grid)
-    ways: tuple[Callable[[], Tensor], ...] = (
-        lambda: score_one_by_one(classifier, image, grid),
-        lambda: score_batched(classifier, image, grid, batch),
+    ways = (
+        partial(score_one_by_one, classifier, image, grid),
+        partial(score_batched, classifier, image, grid, batch),
         lambda: dense(image)[0],
     )
     times, scores = _take_turns(ways, rounds)
@@ -133,12 +137,12 @@ def _arrange(scores: Tensor, grid_shape: tuple[int, int]) -> Tensor:
 
 
 def _choose_batch(classifier: nn.Module, image: Tensor, grid: Grid) -> int:
-    ways = [lambda batch=batch: score_batched(classifier, image, grid, batch) for batch in BATCH_SIZES]
+    ways = [partial(score_batched, classifier, image, grid, batch) for batch in BATCH_SIZES]
     times, _ = _take_turns(ways, rounds=1)
     return BATCH_SIZES[times.index(min(times))]
 
 
-def _take_turns(ways: list[Callable[[], Tensor]], rounds: int) -> tuple[list[float], list[Tensor]]:
+def _take_turns(ways: Sequence[Callable[[], Tensor]], rounds: int) -> tuple[list[float], list[Tensor]]:
     times: list[list[float]] = [[] for _ in ways]
     scores: list[Tensor] = [torch.empty(0) for _ in ways]
     with torch.inference_mode():
