@@ -61,7 +61,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 class _Package(ModuleType):
-    """Keeps the function `verify` under its name when the folder `verify` is imported, which would take it."""
+    """Keeps the function `verify` in place when the folder of that name is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME_OF and isinstance(value, ModuleType)):

@@ -135,7 +135,7 @@ font-variant-numeric:tabular-nums}
 figure{margin:1.2rem 0 0}
 img{display:block;width:100%;height:auto;border-radius:8px;border:1px solid var(--line)}
 figcaption{font-size:.88rem;color:var(--dim);margin-top:.4rem;line-height:1.45}
-.grid{display:grid;gap:0 1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr))}
+.grid{display:grid;gap:0 1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,15rem),1fr))}
 .scroll{overflow-x:auto;margin:1rem 0}
 table{border-collapse:collapse;width:100%;font-size:.95rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--dim);font-size:.88rem;padding-bottom:.4rem}

@@ -89,7 +89,7 @@ def _format_preprocessing(description: Description) -> str:
 
 def _make_layers(description: Description) -> Table:
     rows = [
-        (layer.name, layer.kind, _format_shape(layer.old_shape), _format_shape(layer.new_shape), layer.note)
+        (layer.name, layer.kind, format_shape(layer.old_shape), format_shape(layer.new_shape), layer.note)
         for layer in description.report.layers
     ]
     table = make_table(("layer", "kind", "was", "is", "note"), rows, title="rewritten layers")
@@ -98,5 +98,6 @@ def _make_layers(description: Description) -> Table:
     return table
 
 
-def _format_shape(shape: Sequence[int] | None) -> str:
+def format_shape(shape: Sequence[int] | None) -> str:
+    """Returns a shape the way people write it; a dash for none."""
     return "x".join(str(size) for size in shape) if shape else "-"
