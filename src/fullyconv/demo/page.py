@@ -51,7 +51,7 @@ def _list_facts(result: DemoResult) -> tuple[tuple[str, str], ...]:
         ("1st" if rank == 1 else "not 1st", "place of the face among the boxes on the portrait"),
         (f"{comparison.batched_ratio:.0f}x", f"faster than batched crops, for {comparison.windows:,} scores"),
         (f"{comparison.max_relative_error:.0e}", "largest relative difference from the crops' scores"),
-        (f"{worked.windows} = {worked.windows}", "scores of the worked example equal all its crops"),
+        (f"{worked.windows} of {worked.windows}", "scores of the worked example equal their crops"),
         (str(result.held_out_false_boxes), f"false boxes on {len(result.held_out)} photos without a face"),
     )
 
@@ -108,8 +108,8 @@ def _tell_training(result: DemoResult, crops: Path) -> Section:
     )
     text = (
         f"200 grey crops, a small network without padding, and rounds of negatives: after each round the "
-        f"converted network searched {result.negatives} photos without a face, and its false boxes joined the "
-        f"crops. {result.training_s:.0f} s in all; {result.validation_accuracy:.1%} of the validation crops "
+        f"converted network searched {result.negatives} photos without a face, and its false boxes joined "
+        f"the crops. {result.training_s:.0f} s in all; {result.validation_accuracy:.1%} of the validation crops "
         "are right."
     )
     return Section("Training", (make_text(text), figures))
@@ -118,8 +118,8 @@ def _tell_training(result: DemoResult, crops: Path) -> Section:
 def _tell_held_out(result: DemoResult) -> Section:
     figures = make_figures(_make_thumbnail(looked) for looked in result.held_out)
     note = (
-        "200 crops are few. Whoever needs fewer false boxes gives more crops, more photos without the object, "
-        "or a higher threshold."
+        "200 crops are few. Whoever needs fewer false boxes gives more crops, more photos without the "
+        "object, or a higher threshold."
     )
     table = make_table(
         LOOKED_HEAD, list_looked(result), caption="All photos that were searched, threshold 0.5"
@@ -152,9 +152,9 @@ def _tell_worked(result: DemoResult) -> Section:
 def _tell_conditions(result: DemoResult) -> Section:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pillow"))
     text = (
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {libraries}. Seed "
-        f"{result.seed}. The whole demo took {result.total_s:.0f} s. All pictures come with scikit-image. Boxes on "
-        "the face count as right from an intersection over union of 0.3 on."
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {libraries}. "
+        f"Seed {result.seed}. The whole demo took {result.total_s:.0f} s. All pictures come with scikit-image. "
+        "Boxes on the face count as right from an intersection over union of 0.3 on."
     )
     return Section("Conditions", (make_text(text),))
 

@@ -7,7 +7,7 @@ from fullyconv.demo.timing import Comparison
 from fullyconv.grid import format_size
 
 LOOKED_HEAD = ("photo", "size", "windows", "seconds", "false boxes")
-WAYS_HEAD = ("way", "time", "times the converted network")
+WAYS_HEAD = ("way", "time", "ratio")
 
 
 def list_ways(comparison: Comparison) -> list[tuple[str, str, str]]:
@@ -44,10 +44,10 @@ def explain_comparison(comparison: Comparison) -> str:
     """Returns what was compared, how, and how far the scores are apart."""
     rows, columns = comparison.grid_shape
     return (
-        f"{columns} x {rows} = {comparison.windows:,} windows of {format_size(comparison.window)} on an image of "
-        f"{format_size(comparison.image_size)}. Medians of {comparison.rounds} rounds, the three ways in turn. "
-        f"The windows hold {comparison.arithmetic_ratio:.1f} times the pixels of the image. Largest difference of "
-        f"a score, relative to the largest score: {comparison.max_relative_error:.1e}."
+        f"{columns} x {rows} = {comparison.windows:,} windows of {format_size(comparison.window)} on an image "
+        f"of {format_size(comparison.image_size)}. Medians of {comparison.rounds} rounds, the three ways in turn. "
+        f"The windows hold {comparison.arithmetic_ratio:.1f} times the pixels of the image. Largest difference "
+        f"of a score, relative to the largest score: {comparison.max_relative_error:.1e}."
     )
 
 
@@ -58,8 +58,8 @@ def explain_worked(result: DemoResult) -> str:
     return (
         f"Feature map {width} x {height}. All {worked.comparison.windows} scores, which lie between "
         f"{worked.scores.min():.3f} and {worked.scores.max():.3f}, equal the classifier on pixel crops to "
-        f"{worked.comparison.max_relative_error:.1e} (float32) and {worked.crops_error_fp64:.1e} (float64), and the "
-        f"original head on patches of the feature map to {worked.patches_error:.1e} and "
+        f"{worked.comparison.max_relative_error:.1e} (float32) and {worked.crops_error_fp64:.1e} (float64), and "
+        f"the original head on patches of the feature map to {worked.patches_error:.1e} and "
         f"{worked.patches_error_fp64:.1e}."
     )
 
@@ -70,15 +70,16 @@ def explain_face(portrait: Looked) -> str:
         return f"The face was not found; {portrait.false_boxes} false boxes."
     place = "the top-scoring box" if portrait.face_rank == 1 else f"box {portrait.face_rank} by score"
     score = portrait.boxes[portrait.face_rank - 1].score
-    return f"The face is {place}, with a score of {score:.3f}; {count(portrait.false_boxes, 'false box')} beside it."
+    others = count(portrait.false_boxes, "false box")
+    return f"The face is {place}, with a score of {score:.3f}; {others} beside it."
 
 
 def explain_held_out(result: DemoResult) -> str:
     """Returns how many false boxes there are on photos without a face."""
     clean = sum(looked.false_boxes == 0 for looked in result.held_out)
     return (
-        f"{count(result.held_out_false_boxes, 'false box')} on {len(result.held_out)} held-out photos without a face, "
-        f"among {result.held_out_windows:,} windows; {clean} of the photos have none."
+        f"{count(result.held_out_false_boxes, 'false box')} on {len(result.held_out)} held-out photos without a "
+        f"face, among {result.held_out_windows:,} windows; {clean} of the photos have none."
     )
 
 

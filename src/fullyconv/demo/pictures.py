@@ -27,7 +27,7 @@ def draw_sheet(files: Sequence[Path], *, columns: int = 10, zoom: int = 3) -> Im
 
 
 def draw_windows(worked: Worked) -> Image.Image:
-    """Returns the worked example's image with a dot at the centre of each window, as large as its score is high.
+    """Returns the worked example's image with a dot at each window's centre, larger for a higher score.
 
     Three windows are drawn out: the first, its right neighbour half a window further, and the last.
     """
