@@ -109,8 +109,8 @@ def _tell_training(result: DemoResult, crops: Path) -> Section:
     text = (
         f"200 grey crops, a small network without padding, and rounds of negatives: after each round the "
         f"converted network searched {result.negatives} photos without a face, and its false boxes joined "
-        f"the crops. {result.training_s:.0f} s in all; {result.validation_accuracy:.1%} of the validation crops "
-        "are right."
+        f"the crops. {result.training_s:.0f} s in all; {result.validation_accuracy:.1%} of the validation "
+        "crops are right."
     )
     return Section("Training", (make_text(text), figures))
 
@@ -153,8 +153,8 @@ def _tell_conditions(result: DemoResult) -> Section:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pillow"))
     text = (
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {libraries}. "
-        f"Seed {result.seed}. The whole demo took {result.total_s:.0f} s. All pictures come with scikit-image. "
-        "Boxes on the face count as right from an intersection over union of 0.3 on."
+        f"Seed {result.seed}. The whole demo took {result.total_s:.0f} s. All pictures come with "
+        "scikit-image. Boxes on the face count as right from an intersection over union of 0.3 on."
     )
     return Section("Conditions", (make_text(text),))
 

@@ -43,11 +43,12 @@ def list_looked(result: DemoResult) -> list[tuple[str, ...]]:
 def explain_comparison(comparison: Comparison) -> str:
     """Returns what was compared, how, and how far the scores are apart."""
     rows, columns = comparison.grid_shape
+    window, image = format_size(comparison.window), format_size(comparison.image_size)
     return (
-        f"{columns} x {rows} = {comparison.windows:,} windows of {format_size(comparison.window)} on an image "
-        f"of {format_size(comparison.image_size)}. Medians of {comparison.rounds} rounds, the three ways in turn. "
-        f"The windows hold {comparison.arithmetic_ratio:.1f} times the pixels of the image. Largest difference "
-        f"of a score, relative to the largest score: {comparison.max_relative_error:.1e}."
+        f"{columns} x {rows} = {comparison.windows:,} windows of {window} on an image of {image}. "
+        f"Medians of {comparison.rounds} rounds, the three ways in turn. The windows hold "
+        f"{comparison.arithmetic_ratio:.1f} times the pixels of the image. Largest difference of a score, "
+        f"relative to the largest score: {comparison.max_relative_error:.1e}."
     )
 
 
@@ -57,9 +58,9 @@ def explain_worked(result: DemoResult) -> str:
     height, width = worked.feature_map
     return (
         f"Feature map {width} x {height}. All {worked.comparison.windows} scores, which lie between "
-        f"{worked.scores.min():.3f} and {worked.scores.max():.3f}, equal the classifier on pixel crops to "
-        f"{worked.comparison.max_relative_error:.1e} (float32) and {worked.crops_error_fp64:.1e} (float64), and "
-        f"the original head on patches of the feature map to {worked.patches_error:.1e} and "
+        f"{worked.scores.min():.3f} and {worked.scores.max():.3f}, equal the classifier on pixel crops "
+        f"to {worked.comparison.max_relative_error:.1e} (float32) and {worked.crops_error_fp64:.1e} (float64), "
+        f"and the original head on patches of the feature map to {worked.patches_error:.1e} and "
         f"{worked.patches_error_fp64:.1e}."
     )
 
@@ -77,10 +78,8 @@ def explain_face(portrait: Looked) -> str:
 def explain_held_out(result: DemoResult) -> str:
     """Returns how many false boxes there are on photos without a face."""
     clean = sum(looked.false_boxes == 0 for looked in result.held_out)
-    return (
-        f"{count(result.held_out_false_boxes, 'false box')} on {len(result.held_out)} held-out photos without a "
-        f"face, among {result.held_out_windows:,} windows; {clean} of the photos have none."
-    )
+    found = count(result.held_out_false_boxes, "false box")
+    return f"{found} on {len(result.held_out)} held-out photos without a face, among {result.held_out_windows:,} windows; {clean} of the photos have none."
 
 
 def count(number: int, noun: str) -> str:

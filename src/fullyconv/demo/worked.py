@@ -1,8 +1,8 @@
 """The worked example: windows of 64x128 on an image of 1024x512, 403 scores, all ways equal.
 
 The network reduces by 32, so a window has a feature map 2 wide and 4 high and the image one of 32x16; the
-first fully connected layer has 4 units, the second 1 unit with a sigmoid. Its weights are random: the example is
-about equal numbers and time, not about what is in the picture.
+first fully connected layer has 4 units, the second 1 unit with a sigmoid. Its weights are random: the example
+is about equal numbers and time, not about what is in the picture.
 """
 
 from __future__ import annotations
