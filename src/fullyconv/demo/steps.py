@@ -1,0 +1,89 @@
+"""The steps of the demo, each what a user does: train, convert, verify, detect; and the time it saves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import fullyconv
+from fullyconv.capture.pt2 import load_classifier
+from fullyconv.demo.data import WINDOW, DemoData
+from fullyconv.demo.result import Looked
+from fullyconv.demo.timing import Comparison, compare_ways
+from fullyconv.detect import DetectSettings, collect_detections, scan_pyramid
+from fullyconv.errors import ModelError
+from fullyconv.images import prepare, read_image
+from fullyconv.report.overlay import draw_overlay
+from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.train import MiningSettings, TrainConfig, TrainResult, train
+
+SETTINGS = DetectSettings(scale_step=2 ** (1 / 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The classifier, and what it was converted to."""
+
+    classifier: nn.Module
+    dense: DenseModel
+
+
+def train_faces(data: DemoData, output: Path, *, seed: int) -> TrainResult:
+    """Trains on the crops, with rounds of negatives, and writes the classifier to `output`."""
+    config = TrainConfig(
+        crops=data.crops,
+        window=WINDOW,
+        output=output,
+        negatives=data.negatives,
+        positive="face",
+        seed=seed,
+        restart=True,
+        mining=MiningSettings(),
+    )
+    return train(config)
+
+
+def convert_faces(model: Path, output: Path) -> Networks:
+    """Converts the classifier in `model`, writes the result to `output`, and returns what `output` holds."""
+    classifier, card = load_classifier(model)
+    fullyconv.convert(classifier, window=WINDOW, card=card).save(output)
+    return Networks(classifier, fullyconv.load(output))
+
+
+def verify_faces(networks: Networks, images: tuple[Path, ...]) -> tuple[tuple[str, float], ...]:
+    """Returns what was compared with the largest error of each.
+
+    Raises:
+        ModelError: the converted network is not what the classifier is; that would be a bug.
+    """
+    report = fullyconv.verify(networks.dense, networks.classifier, images=images)
+    if not report.passed:
+        raise ModelError(f"the converted network differs from its classifier: {report}")
+    names = {f"{each.guarantee}, {each.dtype}": 0.0 for each in report.comparisons}
+    for each in report.comparisons:
+        names[f"{each.guarantee}, {each.dtype}"] = max(names[f"{each.guarantee}, {each.dtype}"], each.max_rel)
+    return tuple(names.items())
+
+
+def look_at(photo: Path, dense: DenseModel, folder: Path, *, has_face: bool) -> Looked:
+    """Searches a photo over scales and writes it with boxes and heat to `folder`."""
+    image = read_image(photo)
+    size = (image.shape[0], image.shape[1])
+    start = time.perf_counter()
+    levels = scan_pyramid(dense, image, SETTINGS)
+    boxes = collect_detections(levels, dense.card, SETTINGS, image_size=size)
+    seconds = time.perf_counter() - start
+    picture = folder / f"{photo.stem}.png"
+    draw_overlay(image, boxes, levels, picture)
+    windows = sum(level.score_map.scores[0].size for level in levels)
+    return Looked(photo.stem, size, windows, seconds, boxes, has_face=has_face, picture=picture)
+
+
+def time_faces(networks: Networks, photo: Path) -> Comparison:
+    """Compares the three ways on `photo` as it is."""
+    image = torch.from_numpy(prepare(read_image(photo), networks.dense.card))[None]
+    return compare_ways(networks.classifier, networks.dense.module, image, grid=networks.dense.grid, rounds=3)
