@@ -12,7 +12,7 @@ _FOLDER = Path("fullyconv-demo")
 
 
 def demo(*, output: Annotated[Path, Parameter(name=["--output", "-o"])] = _FOLDER, seed: int = 0) -> None:
-    """Trains, converts, verifies and detects faces, times it, and writes a page about it; under three minutes.
+    """Trains, converts, verifies and detects faces, times it, and writes a page about it, in minutes.
 
     Args:
         output: the folder for models, pictures and the page.

@@ -58,9 +58,9 @@ def explain_worked(result: DemoResult) -> str:
     height, width = worked.feature_map
     return (
         f"Feature map {width} x {height}. All {worked.comparison.windows} scores, which lie between "
-        f"{worked.scores.min():.3f} and {worked.scores.max():.3f}, equal the classifier on pixel crops "
-        f"to {worked.comparison.max_relative_error:.1e} (float32) and {worked.crops_error_fp64:.1e} (float64), "
-        f"and the original head on patches of the feature map to {worked.patches_error:.1e} and "
+        f"{worked.scores.min():.3f} and {worked.scores.max():.3f}, equal the classifier on pixel "
+        f"crops to {worked.comparison.max_relative_error:.1e} (float32) and {worked.crops_error_fp64:.1e} "
+        f"(float64), and the original head on patches of the feature map to {worked.patches_error:.1e} and "
         f"{worked.patches_error_fp64:.1e}."
     )
 
@@ -79,7 +79,8 @@ def explain_held_out(result: DemoResult) -> str:
     """Returns how many false boxes there are on photos without a face."""
     clean = sum(looked.false_boxes == 0 for looked in result.held_out)
     found = count(result.held_out_false_boxes, "false box")
-    return f"{found} on {len(result.held_out)} held-out photos without a face, among {result.held_out_windows:,} windows; {clean} of the photos have none."
+    return f"{found} on {len(result.held_out)} held-out photos without a face, "
+        f"among {result.held_out_windows:,} windows; {clean} of the photos have none."
 
 
 def count(number: int, noun: str) -> str:
