@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fullyconv.demo.result import DemoResult, Looked
-from fullyconv.demo.timing import Comparison
+from fullyconv.demo.timing import ThreeWays
 from fullyconv.grid import format_size
 
 LOOKED_HEAD = ("photo", "size", "windows", "seconds", "false boxes")
 WAYS_HEAD = ("way", "time", "ratio")
 
 
-def list_ways(comparison: Comparison) -> list[tuple[str, str, str]]:
+def list_ways(comparison: ThreeWays) -> list[tuple[str, str, str]]:
     """Returns a row for each way: what, median time, ratio."""
     return [
         (
@@ -40,7 +40,7 @@ def list_looked(result: DemoResult) -> list[tuple[str, ...]]:
     return [*rows, total]
 
 
-def explain_comparison(comparison: Comparison) -> str:
+def explain_comparison(comparison: ThreeWays) -> str:
     """Returns what was compared, how, and how far the scores are apart."""
     rows, columns = comparison.grid_shape
     window, image = format_size(comparison.window), format_size(comparison.image_size)
@@ -79,7 +79,8 @@ def explain_held_out(result: DemoResult) -> str:
     """Returns how many false boxes there are on photos without a face."""
     clean = sum(looked.false_boxes == 0 for looked in result.held_out)
     found = count(result.held_out_false_boxes, "false box")
-    return f"{found} on {len(result.held_out)} held-out photos without a face, "
+    return (
+        f"{found} on {len(result.held_out)} held-out photos without a face, "
         f"among {result.held_out_windows:,} windows; {clean} of the photos have none."
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fullyconv.demo.data import FACE_XYXY
-from fullyconv.demo.timing import Comparison
+from fullyconv.demo.timing import ThreeWays
 from fullyconv.report.description import Description
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class DemoResult:
     verified: tuple[tuple[str, float], ...]
     portrait: Looked
     held_out: tuple[Looked, ...]
-    comparison: Comparison
+    comparison: ThreeWays
     worked: Worked
     total_s: float
 

@@ -13,7 +13,7 @@ import fullyconv
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.demo.data import WINDOW, DemoData
 from fullyconv.demo.result import Looked
-from fullyconv.demo.timing import Comparison, compare_ways
+from fullyconv.demo.timing import ThreeWays, compare_ways
 from fullyconv.detect import DetectSettings, collect_detections, scan_pyramid
 from fullyconv.errors import ModelError
 from fullyconv.images import prepare, read_image
@@ -63,10 +63,11 @@ def verify_faces(networks: Networks, images: tuple[Path, ...]) -> tuple[tuple[st
     report = fullyconv.verify(networks.dense, networks.classifier, images=images)
     if not report.passed:
         raise ModelError(f"the converted network differs from its classifier: {report}")
-    names = {f"{each.guarantee}, {each.dtype}": 0.0 for each in report.comparisons}
-    for each in report.comparisons:
-        names[f"{each.guarantee}, {each.dtype}"] = max(names[f"{each.guarantee}, {each.dtype}"], each.max_rel)
-    return tuple(names.items())
+    return tuple(
+        (f"{guarantee}, {dtype}", error)
+        for guarantee, by_dtype in report.errors.items()
+        for dtype, error in by_dtype.items()
+    )
 
 
 def look_at(photo: Path, dense: DenseModel, folder: Path, *, has_face: bool) -> Looked:
@@ -83,7 +84,7 @@ def look_at(photo: Path, dense: DenseModel, folder: Path, *, has_face: bool) -> 
     return Looked(photo.stem, size, windows, seconds, boxes, has_face=has_face, picture=picture)
 
 
-def time_faces(networks: Networks, photo: Path) -> Comparison:
+def time_faces(networks: Networks, photo: Path) -> ThreeWays:
     """Compares the three ways on `photo` as it is."""
     image = torch.from_numpy(prepare(read_image(photo), networks.dense.card))[None]
     return compare_ways(networks.classifier, networks.dense.module, image, grid=networks.dense.grid, rounds=3)

@@ -23,7 +23,7 @@ BATCH_SIZES = (16, 64, 256)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ThreeWays:
     """What three ways to the same scores took, and how far apart their scores are.
 
     Attributes:
@@ -73,7 +73,7 @@ class Comparison:
 
 def compare_ways(
     classifier: nn.Module, dense: nn.Module, image: Tensor, *, grid: Grid, rounds: int = 5
-) -> Comparison:
+) -> ThreeWays:
     """Runs the three ways `rounds` times in turn and compares their times and their scores.
 
     Args:
@@ -91,7 +91,7 @@ def compare_ways(
         lambda: dense(image)[0],
     )
     times, scores = _take_turns(ways, rounds)
-    return Comparison(
+    return ThreeWays(
         image_size=size,
         window=grid.window_px,
         grid_shape=grid.shape(size),

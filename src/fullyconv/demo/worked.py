@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 import fullyconv
-from fullyconv.demo.timing import Comparison, compare_ways, relative_error
+from fullyconv.demo.timing import ThreeWays, compare_ways, relative_error
 from fullyconv.grid import Grid
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.train.networks import append_activation, worked
@@ -42,7 +42,7 @@ class Worked:
         photo: the image that was scored.
     """
 
-    comparison: Comparison
+    comparison: ThreeWays
     crops_error_fp64: float
     patches_error: float
     patches_error_fp64: float
