@@ -82,6 +82,7 @@ def explain_held_out(result: DemoResult) -> str:
     return (
         f"{found} on {len(result.held_out)} held-out photos without a face, "
         f"among {result.held_out_windows:,} windows; {clean} of the photos have none."
+    )
 
 
 def count(number: int, noun: str) -> str:
