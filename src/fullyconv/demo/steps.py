@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import nn
 
 import fullyconv
+from fullyconv.atomic import write_whole
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.demo.data import WINDOW, DemoData
 from fullyconv.demo.result import Looked
@@ -17,7 +19,8 @@ from fullyconv.demo.timing import ThreeWays, compare_ways
 from fullyconv.detect import DetectSettings, collect_detections, scan_pyramid
 from fullyconv.errors import ModelError
 from fullyconv.images import prepare, read_image
-from fullyconv.report.overlay import draw_overlay
+from fullyconv.report.heat import combine_heat
+from fullyconv.report.overlay import choose_picture_size, draw_overlay
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.train import MiningSettings, TrainConfig, TrainResult, train
 
@@ -78,8 +81,10 @@ def look_at(photo: Path, dense: DenseModel, folder: Path, *, has_face: bool) -> 
     levels = scan_pyramid(dense, image, SETTINGS)
     boxes = collect_detections(levels, dense.card, SETTINGS, image_size=size)
     seconds = time.perf_counter() - start
+    heat = combine_heat(levels, [0], choose_picture_size(size))
     picture = folder / f"{photo.stem}.png"
-    draw_overlay(image, boxes, levels, picture)
+    with write_whole(picture) as part:
+        Image.fromarray(draw_overlay(image, boxes, heat=heat, classes=dense.card.classes)).save(part)
     windows = sum(level.score_map.scores[0].size for level in levels)
     return Looked(photo.stem, size, windows, seconds, boxes, has_face=has_face, picture=picture)
 
