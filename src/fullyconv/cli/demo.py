@@ -20,11 +20,8 @@ def demo(*, output: Annotated[Path, Parameter(name=["--output", "-o"])] = _FOLDE
     """
     from fullyconv.atomic import make_folder
     from fullyconv.cli.output import print_rich
-    from fullyconv.errors import require_extra
 
     make_folder(output)
-    for module in ("skimage", "ignite", "kornia"):
-        require_extra(module, "demo")
     from fullyconv.demo.run import run_demo
     from fullyconv.demo.terminal import lay_out_result
 

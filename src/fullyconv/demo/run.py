@@ -26,7 +26,7 @@ def run_demo(folder: Path, *, seed: int = 0, say: Say = print) -> DemoResult:
     start = time.perf_counter()
     data = prepare_data(folder)
     say(f"training on 200 crops, and on false boxes from {len(data.negatives)} photos without a face ...")
-    trained = steps.train_faces(data, folder / "model.pt2", seed=seed)
+    trained = steps.train_faces(data, folder / "model.pt2", seed=seed, say=say)
     training_s = time.perf_counter() - start
     say("converting and verifying ...")
     networks = steps.convert_faces(folder / "model.pt2", folder / "dense.pt2")

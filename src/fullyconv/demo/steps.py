@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from fullyconv.images import prepare, read_image
 from fullyconv.report.heat import combine_heat
 from fullyconv.report.overlay import choose_picture_size, draw_overlay
 from fullyconv.rewrite.dense_model import DenseModel
-from fullyconv.train import MiningSettings, TrainConfig, TrainResult, train
+from fullyconv.train import Event, ScanDone, TrainConfig, TrainResult, train
 
 SETTINGS = DetectSettings(scale_step=2 ** (1 / 3))
 
@@ -35,8 +36,13 @@ class Networks:
     dense: DenseModel
 
 
-def train_faces(data: DemoData, output: Path, *, seed: int) -> TrainResult:
+def train_faces(data: DemoData, output: Path, *, seed: int, say: Callable[[str], None]) -> TrainResult:
     """Trains on the crops, with rounds of negatives, and writes the classifier to `output`."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, ScanDone):
+            say(f"  {event}")
+
     config = TrainConfig(
         crops=data.crops,
         window=WINDOW,
@@ -45,9 +51,8 @@ def train_faces(data: DemoData, output: Path, *, seed: int) -> TrainResult:
         positive="face",
         seed=seed,
         restart=True,
-        mining=MiningSettings(),
     )
-    return train(config)
+    return train(config, hear)
 
 
 def convert_faces(model: Path, output: Path) -> Networks:
