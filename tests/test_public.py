@@ -15,7 +15,7 @@ from fullyconv.cli import COMMANDS
 EXPECTED = {
     "CaptureError", "ConversionReport", "DataError", "DenseModel", "FullyconvError", "Grid", "ImageError",
     "MissingExtraError", "ModelCard", "ModelError", "OptionError", "OutputError", "Preprocessing",
-    "VerifyReport", "__version__", "convert", "load", "verify",
+    "VerifyReport", "__version__", "convert", "load", "prepare", "verify",
 }  # fmt: skip
 
 
@@ -48,13 +48,9 @@ def test_an_unknown_name_is_an_attribute_error():
         fullyconv.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "statement", ["import fullyconv", "import fullyconv.cli", "from fullyconv import Grid"]
-)
+@pytest.mark.parametrize("statement", ["import fullyconv", "import fullyconv.cli", "from fullyconv import Grid"])
 def test_importing_does_not_import_torch(statement):
-    done = run_python(
-        f"import sys; {statement}; print([m for m in ('torch', 'PIL', 'numpy') if m in sys.modules])"
-    )
+    done = run_python(f"import sys; {statement}; print([m for m in ('torch', 'PIL', 'numpy') if m in sys.modules])")
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
@@ -64,12 +60,8 @@ def test_verify_is_the_function_even_when_its_folder_is_imported_first():
 
 
 def test_help_lists_all_commands():
-    done = subprocess.run(
-        [sys.executable, "-m", "fullyconv", "--help"], capture_output=True, text=True, check=True
-    )
-    listed = {
-        line.split()[1] for line in done.stdout.splitlines() if line.startswith("│") and len(line.split()) > 2
-    }
+    done = subprocess.run([sys.executable, "-m", "fullyconv", "--help"], capture_output=True, text=True, check=True)
+    listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("│") and len(line.split()) > 2}
     assert set(COMMANDS) <= listed
 
 

@@ -123,18 +123,14 @@ def test_a_pickle_with_code_is_refused_and_not_run(protocol, folder):
     torch.save({"weight": Code()}, "code.pt", pickle_protocol=protocol)
     Path("raw.pt").write_bytes(pickle.dumps({"weight": Code()}, protocol))
     for name in ("code.pt", "raw.pt"):
-        with pytest.raises(
-            ModelError, match=f"{name}: expected tensors alone, got code, objects or a damaged file"
-        ):
+        with pytest.raises(ModelError, match=f"{name}: expected tensors alone, got code, objects or a damaged file"):
             load_weights(Path(name))
     assert not (folder / "executed").exists()
 
 
 def test_a_whole_module_is_refused():
     torch.save(nn.Linear(2, 2), "module.pt")
-    with pytest.raises(
-        ModelError, match=r"save module.state_dict\(\) and give the network as module:factory"
-    ):
+    with pytest.raises(ModelError, match=r"save module.state_dict\(\) and give the network as module:factory"):
         load_weights(Path("module.pt"))
 
 

@@ -135,9 +135,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
 def _read_weights_only(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # about pickle protocols of files that are refused anyway
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols of files that are refused anyway
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ModelError(

@@ -63,6 +63,4 @@ def _parse_numbers(text: str, option: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in _split(text))
     except ValueError:
-        raise OptionError(
-            f"{option}: expected numbers with commas, such as 0.5,0.5,0.5, got {text!r}"
-        ) from None
+        raise OptionError(f"{option}: expected numbers with commas, such as 0.5,0.5,0.5, got {text!r}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -44,12 +45,10 @@ def convert(
     size = None if window is None else parse_size(window)
     make_folder(output.parent)
     module, source_card = load_source(source, weights)
-    if size is None:
-        if source_card is None:
-            raise OptionError(f"{source}: does not say its window; give --window WIDTHxHEIGHT")
-        size = source_card.window
+    if size is None and source_card is None:
+        raise OptionError(f"{source}: does not say its window; give --window WIDTHxHEIGHT")
     dense = fullyconv.convert(module, window=size, card=source_card)
-    dense = dense.with_card(card.amend(dense.card))
+    dense = replace(dense, card=card.amend(dense.card))
     dense.save(output)
     if as_json:
         print_json(describe(dense).to_dict())

@@ -98,12 +98,8 @@ def _tell_training(result: DemoResult, crops: Path) -> Section:
     faces, others = (sorted((crops / name).iterdir())[:30] for name in ("face", "other"))
     figures = make_figures(
         (
-            make_figure(
-                draw_sheet(faces), alt="Thirty small grey pictures of faces", caption="30 of 100 faces"
-            ),
-            make_figure(
-                draw_sheet(others), alt="Thirty small grey pictures without faces", caption="30 of 100 others"
-            ),
+            make_figure(draw_sheet(faces), alt="Thirty small grey pictures of faces", caption="30 of 100 faces"),
+            make_figure(draw_sheet(others), alt="Thirty small grey pictures without faces", caption="30 of 100 others"),
         )
     )
     text = (
@@ -121,9 +117,7 @@ def _tell_held_out(result: DemoResult) -> Section:
         "200 crops are few. Whoever needs fewer false boxes gives more crops, more photos without the "
         "object, or a higher threshold."
     )
-    table = make_table(
-        LOOKED_HEAD, list_looked(result), caption="All photos that were searched, threshold 0.5"
-    )
+    table = make_table(LOOKED_HEAD, list_looked(result), caption="All photos that were searched, threshold 0.5")
     return Section(
         "False boxes, honestly",
         (make_text(explain_held_out(result)), figures, make_text(note, note=True), table),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from fullyconv.demo.worked import Worked
@@ -33,7 +34,7 @@ def draw_windows(worked: Worked) -> Image.Image:
     """
     picture = Image.blend(worked.photo, Image.new("RGB", worked.photo.size, (16, 20, 24)), 0.45)
     draw = ImageDraw.Draw(picture)
-    for cell, share in np.ndenumerate(_stretch(worked)):
+    for cell, share in np.ndenumerate(_stretch(worked.scores)):
         y, x = cell[0] * 32 + 64, cell[1] * 32 + 32
         radius = 2 + 9 * float(share)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ACCENT)
@@ -43,6 +44,6 @@ def draw_windows(worked: Worked) -> Image.Image:
     return picture
 
 
-def _stretch(worked: Worked) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    low, high = worked.scores.min(), worked.scores.max()
-    return (worked.scores - low) / max(high - low, np.float32(1e-12))
+def _stretch(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = scores.min(), scores.max()
+    return np.asarray((scores - low) / max(high - low, 1e-12), dtype=np.float32)

@@ -33,9 +33,7 @@ def run_demo(folder: Path, *, seed: int = 0, say: Say = print) -> DemoResult:
     verified = steps.verify_faces(networks, (data.portrait,))
     say("looking for faces over scales ...")
     portrait = steps.look_at(data.portrait, networks.dense, folder / "detections", has_face=True)
-    held_out = [
-        steps.look_at(photo, networks.dense, folder / "detections", has_face=False) for photo in data.held_out
-    ]
+    held_out = [steps.look_at(photo, networks.dense, folder / "detections", has_face=False) for photo in data.held_out]
     say("timing the three ways to the same scores, here and in the worked example ...")
     result = DemoResult(
         seed=seed,

@@ -71,9 +71,7 @@ class ThreeWays:
         return self.one_by_one_s / self.converted_s
 
 
-def compare_ways(
-    classifier: nn.Module, dense: nn.Module, image: Tensor, *, grid: Grid, rounds: int = 5
-) -> ThreeWays:
+def compare_ways(classifier: nn.Module, dense: nn.Module, image: Tensor, *, grid: Grid, rounds: int = 5) -> ThreeWays:
     """Runs the three ways `rounds` times in turn and compares their times and their scores.
 
     Args:

@@ -87,9 +87,7 @@ def fit_photo(photo: Path) -> Image.Image:
 
 def to_input(picture: Image.Image) -> Tensor:
     """Returns `(1, 3, H, W)` float32, -1 to 1."""
-    return (
-        torch.from_numpy(np.array(picture, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
-    )
+    return torch.from_numpy(np.array(picture, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
 
 
 def score_patches(network: nn.Sequential, image: Tensor, grid: Grid) -> Tensor:
@@ -107,7 +105,8 @@ def _spread_scores(network: nn.Sequential) -> None:
     for layer in network:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.normal_(layer.bias, std=0.1)
+            if layer.bias is not None:
+                nn.init.normal_(layer.bias, std=0.1)
 
 
 def _compare_with_crops(network: nn.Sequential, dense: DenseModel, image: Tensor) -> float:
@@ -129,4 +128,4 @@ def _read_feature_map_size(network: nn.Sequential, image: Tensor) -> tuple[int, 
 
 def _split(network: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     cut = next(number for number, layer in enumerate(network) if isinstance(layer, nn.Flatten))
-    return network[:cut], network[cut:]
+    return nn.Sequential(*network[:cut]), nn.Sequential(*network[cut:])

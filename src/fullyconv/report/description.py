@@ -17,7 +17,6 @@ PROMISES = {
     "feature windows": "every score equals the classifier's head on that window of the feature map; "
     "crops differ, because a crop has padding where the image has pixels",
 }
-TIERS = {1: "convolutional", 2: "shared trunk, windowed head", 3: "local approximation"}
 
 
 @dataclass(frozen=True, slots=True)

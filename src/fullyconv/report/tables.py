@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fullyconv.grid import Pair, format_size
-from fullyconv.report.description import PROMISES, TIERS, Description
+from fullyconv.report.description import PROMISES, Description
+from fullyconv.rewrite.report import TIERS
 
 __all__ = ["count_scores", "lay_out_description", "make_facts", "make_table"]
 
