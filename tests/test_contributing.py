@@ -8,6 +8,7 @@ import types
 from pathlib import Path
 
 import pytest
+
 from fullyconv.analyze import rule as table
 from fullyconv.analyze.plan import Plan
 from planning import find_reason, plan_between

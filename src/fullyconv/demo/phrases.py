@@ -68,7 +68,7 @@ def explain_worked(result: DemoResult) -> str:
 def explain_face(portrait: Looked) -> str:
     """Returns whether the face is the best box, and how many others there are."""
     if portrait.face_rank is None:
-        return f"The face was not found; {portrait.false_boxes} false boxes."
+        return f"The face was not found; {count(portrait.false_boxes, 'false box')}."
     place = "the top-scoring box" if portrait.face_rank == 1 else f"box {portrait.face_rank} by score"
     score = portrait.boxes[portrait.face_rank - 1].score
     others = count(portrait.false_boxes, "false box")
