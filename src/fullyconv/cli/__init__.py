@@ -37,6 +37,7 @@ app = App(
     help="Turns an image classifier trained on crops into an equivalent network for images of any size.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 for _name, _summary in COMMANDS.items():
     app.command(f"fullyconv.cli.{_name}:{_name}", name=_name, help=_summary)

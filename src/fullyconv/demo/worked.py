@@ -25,7 +25,7 @@ from fullyconv.train.networks import append_activation, worked
 
 WINDOW = (128, 64)
 IMAGE_SIZE = (512, 1024)
-SEED = 4  # all 403 scores differ; with some others a few windows silence all four units
+SEED = 2  # all 403 scores differ; with some others a few windows silence all four units
 
 
 @dataclass(frozen=True, slots=True)
