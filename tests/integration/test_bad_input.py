@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+import fullyconv
 from commands import PHOTOS, run_fullyconv, write_crops
+from fullyconv.card import ModelCard
 
 PAGE = PHOTOS / "page.png"
 
@@ -43,11 +45,10 @@ def test_a_window_larger_than_the_image(made, fails, tmp_path):
     fails("detect", made.dense, tmp_path / "small.png", "-o", tmp_path / "found", message=message)
 
 
-def test_a_wrong_channel_count(nets, fails, tmp_path):
+def test_a_wrong_channel_count(fails, tmp_path):
     dense = tmp_path / "dense.pt2"
-    (tmp_path / "four.py").write_text("from torch import nn\nmake = nn.Sequential(nn.Conv2d(5, 1, 8), nn.Flatten())\n")
-    done = run_fullyconv("convert", "four:make", "--window", 8, "-o", dense, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    card = ModelCard((8, 8), 5)
+    fullyconv.convert(nn.Sequential(nn.Conv2d(5, 1, 8), nn.Flatten()), card=card).save(dense)
     fails("detect", dense, PAGE, "-o", tmp_path / "found", message="channel")
 
 
@@ -124,3 +125,10 @@ def test_the_good_images_of_a_batch_are_done(made, tmp_path):
     assert "1 of 3 images could not be done" in done.stderr
     assert "b.png" in done.stderr
     assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["a.json", "a.png", "c.json", "c.png"]
+
+
+def test_the_process_says_the_same(made, tmp_path):
+    done = run_fullyconv("detect", made.dense, tmp_path / "absent.png", "-o", tmp_path / "found")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fullyconv: ")
+    assert done.stderr.count("\n") == 1
