@@ -128,4 +128,4 @@ def _read_feature_map_size(network: nn.Sequential, image: Tensor) -> tuple[int, 
 
 def _split(network: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     cut = next(number for number, layer in enumerate(network) if isinstance(layer, nn.Flatten))
-    return nn.Sequential(*network[:cut]), nn.Sequential(*network[cut:])
+    return nn.Sequential(*list(network)[:cut]), nn.Sequential(*list(network)[cut:])
