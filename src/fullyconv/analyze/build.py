@@ -102,6 +102,8 @@ class Build:
 
     def settle(self, node: Node, field: Field) -> Field | Refusal:
         """Returns the field with nothing left to be done: a waiting adaptive pooling becomes bins as channels."""
+        if field.parts:
+            return Refusal("maps of different kinds are joined before an operation other than a linear layer")
         if field.affine:
             return Refusal("a scale and shift for each position comes before an operation that is not linear")
         return field if field.bins is None else self.pool_bins(node, field, "average", field.bins)
@@ -156,11 +158,16 @@ class Build:
         if len({value.extent for value in ready}) > 1:
             return Refusal("a value of the whole window meets the map that it came from")
         if all(value.is_window_vector for value in ready) and not self._agree(ready):
-            return [self.bring_to_grid(node, value, _common_stride(ready)) for value in ready]
+            return self.bring_together(node, ready)
         if len({value.stride for value in ready}) > 1:
             return Refusal("maps of different strides meet")
         self.record.align = self.record.align or not self._agree(ready)
         return ready
+
+    def bring_together(self, node: Node, vectors: list[Field]) -> list[Field]:
+        """Returns window vectors with the same windows: those at the common multiple of their strides."""
+        stride = lcm(*(value.y.stride for value in vectors)), lcm(*(value.x.stride for value in vectors))
+        return [self.bring_to_grid(node, value, stride) for value in vectors]
 
     def bring_to_grid(self, node: Node, value: Field, stride: Pair) -> Field:
         """Returns a window vector at every `stride` pixels, as many as there are windows."""
@@ -202,7 +209,3 @@ def drop_map(field: Field) -> Field:
 def count_channels(field: Field) -> int:
     """Returns the number of channels of the dense tensor."""
     return prod(factor.size for factor in field.channels)
-
-
-def _common_stride(fields: list[Field]) -> Pair:
-    return lcm(*(value.y.stride for value in fields)), lcm(*(value.x.stride for value in fields))

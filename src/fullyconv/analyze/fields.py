@@ -34,6 +34,8 @@ class Field:
         in_head: whether it depends on an operation over the window, so that borders are window borders.
         bins: an adaptive average pooling not yet done: Y and X count bins then, and the tensor is before it.
         affine: per-position scales and shifts not yet done.
+        parts: vectors joined one after the other that lie on maps of different kinds; there is no dense tensor
+            for them, only a linear layer can read them.
     """
 
     tensor: str
@@ -44,6 +46,7 @@ class Field:
     in_head: bool = False
     bins: Pair | None = None
     affine: tuple[AffineFold, ...] = ()
+    parts: tuple[Field, ...] = ()
 
     @property
     def extent(self) -> Pair:
@@ -63,7 +66,7 @@ class Field:
     @property
     def is_settled(self) -> bool:
         """Whether the dense tensor holds the value itself."""
-        return self.bins is None and not self.affine
+        return self.bins is None and not self.affine and not self.parts
 
     @property
     def logical_channels(self) -> Axis:

@@ -9,6 +9,7 @@ from fullyconv.graph import Operation, Pair, Shape
 from fullyconv.grid import Grid
 
 Guarantee = Literal["image crops", "feature windows"]
+Activation = Literal["sigmoid", "softmax", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,24 @@ class Weight:
         layout: how its values are re-ordered, None for as they are.
         bins: the adaptive pooling folded in: bins -> cells for the last two axes.
         affine: scales and shifts folded in, first applied first.
+        columns: the half-open range of the constant's second axis that is used, None for all.
     """
 
     source: str
     layout: Layout | None = None
     bins: tuple[Pair, Pair] | None = None
     affine: tuple[AffineFold, ...] = ()
+    columns: Pair | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether the constant is used as it is."""
-        return self.layout is None and self.bins is None and not self.affine
+        return self.layout is None and not self.is_computed and self.columns is None
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it takes arithmetic, and not only another order."""
+        return self.bins is not None or bool(self.affine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,11 @@ class CropMap(Operation):
     before: Pair
     after: Pair
     step: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Operation):
+    """The sum of all inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +200,8 @@ class Output:
         channels: how the dense tensor's channels are seen.
         order: the value's axes, without the batch, as places in `channels`.
         shape: one window's values, `(d1, ...)`; axes of size 1 are dropped, one is left.
+        activation: what leads from the logits to the output, "none" where it is one of the logits.
+        activation_axis: the axis of `(N, d1, ..., Gy, Gx)` that a softmax runs over.
     """
 
     value: str
@@ -194,6 +209,8 @@ class Output:
     channels: Shape
     order: tuple[int, ...]
     shape: Shape
+    activation: Activation = "none"
+    activation_axis: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +264,6 @@ class Plan:
         shared_flops: share of the arithmetic that neighbouring windows share, 0 to 1.
         margins_px: pixels outside a window that its scores depend on: `((top, bottom), (left, right))`.
         align: whether images are padded to window + k*stride, because branches would disagree in size.
-        activation: what the model's last operation is.
     """
 
     grid: Grid
@@ -264,7 +280,6 @@ class Plan:
     shared_flops: float
     margins_px: tuple[Pair, Pair]
     align: bool
-    activation: Literal["sigmoid", "softmax", "none"]
 
     @property
     def tier(self) -> int:

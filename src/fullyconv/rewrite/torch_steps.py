@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fullyconv.analyze.plan import (
+    Add,
     BinPool,
     ChannelNorm,
     ChannelReduce,
@@ -98,6 +99,14 @@ def _lower_softmax(low: Lowering) -> list[Instruction]:
 def _lower_concat(low: Lowering) -> list[Instruction]:
     parts = [Ref(name) for name in low.inputs]
     return [Call("aten.cat.default", (parts, 1), outputs=(low.step.output,))]
+
+
+def _lower_add(low: Lowering) -> list[Instruction]:
+    names = [low.inputs[0], *(f"{low.step.output}/{i}" for i in range(len(low.inputs) - 2)), low.step.output]
+    return [
+        Call("aten.add.Tensor", (Ref(total), Ref(part)), outputs=(output,))
+        for total, part, output in zip(names[:-1], low.inputs[1:], names[1:], strict=True)
+    ]
 
 
 def _lower_pad(low: Lowering) -> list[Instruction]:
@@ -201,6 +210,7 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     PRelu: _lower_prelu,
     Softmax: _lower_softmax,
     Concat: _lower_concat,
+    Add: _lower_add,
     Pad: _lower_pad,
     ChannelNorm: _lower_channel_norm,
     ChannelReduce: _lower_channel_reduce,
