@@ -9,18 +9,20 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fullyconv.cli.card_options import CardOptions
+from fullyconv.cli.rewrite_options import RewriteOptions
 
-_AS_GIVEN = CardOptions()
+_CARD, _REWRITE = CardOptions(), RewriteOptions()
 
 
-def convert(
+def convert(  # noqa: PLR0913 - one for each option; two are flattened settings
     source: str,
     /,
     *,
     window: str | None = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     weights: Path | None = None,
-    card: CardOptions = _AS_GIVEN,
+    card: CardOptions = _CARD,
+    rewrite: RewriteOptions = _REWRITE,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
     """Turns a classifier of fixed-size crops into a network for images of any size, without retraining.
@@ -31,6 +33,7 @@ def convert(
         output: the file to write, such as dense.pt2.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
         card: what to put on the model card.
+        rewrite: how to convert.
         as_json: print the report as JSON and nothing else.
     """
     import fullyconv
@@ -43,11 +46,12 @@ def convert(
     from fullyconv.report.tables import lay_out_description
 
     size = None if window is None else parse_size(window)
+    arguments = rewrite.to_arguments()
     make_folder(output.parent)
     module, source_card = load_source(source, weights)
     if size is None and source_card is None:
         raise OptionError(f"{source}: does not say its window; give --window WIDTHxHEIGHT")
-    dense = fullyconv.convert(module, window=size, card=source_card)
+    dense = fullyconv.convert(module, window=size, card=source_card, **arguments)
     dense = replace(dense, card=card.amend(dense.card))
     dense.save(output)
     if as_json:

@@ -17,6 +17,11 @@ PROMISES = {
     "feature windows": "every score equals the classifier's head on that window of the feature map; "
     "crops differ, because a crop has padding where the image has pixels",
 }
+BORDERS = {
+    "image": "padding is at the image's border",
+    "first-order": "padding is at each window's border, to first order",
+    "window": "padding is at each window's border, as in crops",
+}
 
 
 @dataclass(frozen=True, slots=True)

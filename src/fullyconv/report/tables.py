@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fullyconv.grid import Pair, format_size
-from fullyconv.report.description import PROMISES, Description
+from fullyconv.report.description import BORDERS, PROMISES, Description
 from fullyconv.rewrite.report import TIERS
 
 __all__ = ["count_scores", "lay_out_description", "make_facts", "make_table"]
@@ -18,10 +18,9 @@ __all__ = ["count_scores", "lay_out_description", "make_facts", "make_table"]
 
 def lay_out_description(description: Description, image_size: Pair | None = None) -> RenderableType:
     """Returns all about a converted network; with `image_size` also how many scores such an image has."""
-    parts: list[RenderableType] = [
-        make_facts(_list_facts(description, image_size)),
-        _make_layers(description),
-    ]
+    parts: list[RenderableType] = [make_facts(_list_facts(description, image_size))]
+    if description.report.layers:
+        parts.append(_make_layers(description))
     parts += [Text(f"because {reason}", style="dim") for reason in description.report.reasons]
     return Group(*parts)
 
@@ -72,6 +71,7 @@ def _list_facts(description: Description, image_size: Pair | None) -> list[tuple
         ("tier", f"{report.tier}: {TIERS[report.tier]}"),
         ("guarantee", f"{report.guarantee}: {PROMISES[report.guarantee]}"),
         *((" ", reason) for reason in report.guarantee_reasons),
+        *([("border", BORDERS[card.border])] if report.guarantee_reasons or card.border != "image" else []),
         ("shared arithmetic", f"{report.shared_flops:.1%} of it runs once for all windows"),
         ("parameters", f"{description.parameters:,}"),
     ]
