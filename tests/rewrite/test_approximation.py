@@ -141,3 +141,17 @@ def test_a_padded_kernel_over_the_statistic_runs_on_windows() -> None:
     dense = fullyconv.convert(model, WINDOW, approximate="all")
     assert dense.report.tier == 2
     assert "after the head began" in dense.report.reasons[0]
+
+
+def test_a_padded_kernel_beside_a_gate_runs_on_windows() -> None:
+    """The gate alone could be approximated, but the kernel would see its neighbours instead of padding."""
+
+    def both(m: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+        def apply(x: torch.Tensor) -> torch.Tensor:
+            pooled = x.mean((2, 3), keepdim=True)
+            return x * pooled.sigmoid() + m.kernel(pooled)
+
+        return apply
+
+    dense = fullyconv.convert(make_gate(both), WINDOW, approximate="all")
+    assert any("reaches beside a statistic" in reason for reason in dense.report.reasons)

@@ -34,6 +34,8 @@ def carry_convolution(node: Node, inputs: Inputs, build: Build) -> Outcome:
     lines = build.slide(node, field, (slides[0], slides[1]))
     if isinstance(lines, Refusal):
         return lines
+    if field.is_spread and max(kernels) > 1:
+        return Refusal("its kernel reaches beside a statistic of the window")
     bias = Weight(node.inputs[2]) if node.inputs[2] else None
     tensor = build.emit(node, op, (field.tensor,), (Weight(node.inputs[1]), bias))
     channels = build.make_channel(weight[0])
