@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training: crops, fit, and rounds of hard negatives."""
