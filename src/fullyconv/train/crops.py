@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fullyconv.card import ModelCard, Preprocessing
 from fullyconv.errors import DataError
 from fullyconv.grid import Pair
-from fullyconv.train.pictures import PICTURE_SUFFIXES, read_picture, resize_picture
+from fullyconv.images import Image8, match_channels, read_image, resize
 
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 FEWEST_CROPS = 4  # three to learn from and one to check on
 
 
@@ -113,14 +115,14 @@ def read_crops(crops: CropFolder, window: Pair) -> tuple[CropSet, int]:
         ImageError: a file cannot be read; the message names it.
     """
     paths = [path for files in crops.files for path in files]
-    pictures = [read_picture(path) for path in paths]
+    pictures = [read_image(path) for path in paths]
     resized = sum(picture.shape[:2] != window for picture in pictures)
     labels = np.repeat(np.arange(len(crops.classes)), [len(files) for files in crops.files])
     return CropSet(stack_pictures(pictures, window), labels.astype(np.int64), crops.classes), resized
 
 
 def stack_pictures(
-    pictures: Sequence[NDArray[np.uint8]], window: Pair, channels: int | None = None
+    pictures: Sequence[Image8], window: Pair, channels: int | None = None
 ) -> NDArray[np.uint8]:
     """Returns pictures `(H, W, 1 or 3)` of any sizes as uint8 `(N, C, height, width)` at window size.
 
@@ -130,8 +132,14 @@ def stack_pictures(
         channels = max((picture.shape[2] for picture in pictures), default=1)
     stacked = np.empty((len(pictures), channels, *window), np.uint8)
     for place, picture in zip(stacked, pictures, strict=True):
-        place[:] = resize_picture(picture, window, channels).transpose(2, 0, 1)
+        place[:] = resize(match_colour(picture, channels), window).transpose(2, 0, 1)
     return stacked
+
+
+def match_colour(picture: Image8, channels: int) -> Image8:
+    """Returns a picture `(H, W, 1 or 3)` as grey (1 channel) or red, green, blue (3), uint8 `(H, W, channels)`."""
+    colour = Preprocessing(colour="grey" if channels == 1 else "rgb")
+    return match_channels(picture, ModelCard((1, 1), channels, preprocessing=colour))
 
 
 def _list_pictures(folder: Path) -> tuple[Path, ...]:

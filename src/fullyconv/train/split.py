@@ -1,0 +1,62 @@
+"""Which crops train and which validate, and how often each is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullyconv.card import Preprocessing
+from fullyconv.train.crops import CropSet
+
+
+def split_crops(crops: CropSet, share: float, seed: int) -> tuple[CropSet, CropSet]:
+    """Returns training and validation crops: of each class `share` validates, at least one, never all.
+
+    The same seed gives the same split.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = [
+        generator.permutation(np.flatnonzero(crops.labels == label))[: _count_validation(count, share)]
+        for label, count in enumerate(crops.counts.values())
+    ]
+    validates = np.zeros(len(crops.labels), bool)
+    validates[np.concatenate(chosen).astype(np.int64)] = True
+    return crops.select(np.flatnonzero(~validates)), crops.select(np.flatnonzero(validates))
+
+
+def weigh_crops(
+    labels: NDArray[np.int64], background: int | None, background_share: float
+) -> NDArray[np.float64]:
+    """Returns how probable each crop is in a draw; the sum is 1.
+
+    The classes share alike, but for the background: it gets `background_share`, because almost every window
+    of a large image is background.
+
+    Args:
+        labels: int64 `(N,)`.
+        background: the label of the background, or None.
+        background_share: 0 to 1, exclusive; used when the background has any crops beside other classes.
+    """
+    present, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = np.full(len(present), 1 / len(present))
+    if background in present and len(present) > 1:
+        shares[:] = (1 - background_share) / (len(present) - 1)
+        shares[present == background] = background_share
+    weights: NDArray[np.float64] = (shares / counts)[inverse]
+    return weights
+
+
+def measure_preprocessing(crops: CropSet) -> Preprocessing:
+    """Returns the preprocessing that gives these crops mean 0 and standard deviation 1 in each channel."""
+    scaled = crops.images.astype(np.float32) / 255
+    mean, std = scaled.mean(axis=(0, 2, 3), dtype=np.float64), scaled.std(axis=(0, 2, 3), dtype=np.float64)
+    return Preprocessing(
+        scale=1 / 255,
+        mean=tuple(round(float(value), 6) for value in mean),
+        std=tuple(round(max(float(value), 1e-3), 6) for value in std),
+        colour="grey" if crops.images.shape[1] == 1 else "rgb",
+    )
+
+
+def _count_validation(count: int, share: float) -> int:
+    return min(max(round(count * share), 1), count - 1) if count else 0
