@@ -13,7 +13,7 @@ from fullyconv.errors import OutputError
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` when the block ends, removes it when it fails.
+    """Yields a path beside `path`; what was written there becomes `path` when the block ends, or vanishes.
 
     The suffix is kept, because libraries choose a format by it.
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Reads a model, whatever its form, into one Graph of normalised operations."""
