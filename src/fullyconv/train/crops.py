@@ -137,7 +137,7 @@ def stack_pictures(
 
 
 def match_colour(picture: Image8, channels: int) -> Image8:
-    """Returns a picture `(H, W, 1 or 3)` as grey (1 channel) or red, green, blue (3), uint8 `(H, W, channels)`."""
+    """Returns a picture `(H, W, 1 or 3)` as uint8 `(H, W, channels)`: 1 is grey, 3 is red, green, blue."""
     colour = Preprocessing(colour="grey" if channels == 1 else "rgb")
     return match_channels(picture, ModelCard((1, 1), channels, preprocessing=colour))
 

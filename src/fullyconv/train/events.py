@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class EpochDone:
 
     def __str__(self) -> str:
         return (
-            f"round {self.round_index}, epoch {self.epoch}: training loss {self.training_loss:.3f}, validation loss "
-            f"{self.validation_loss:.3f}, validation accuracy {self.validation_accuracy:.1%}"
+            f"round {self.round_index}, epoch {self.epoch}: training loss {self.training_loss:.3f}, "
+            f"validation loss {self.validation_loss:.3f}, validation accuracy {self.validation_accuracy:.1%}"
         )
 
 
@@ -82,3 +83,14 @@ Listener = Callable[[Event], None]
 
 def ignore_event(event: Event) -> None:
     """Does nothing with an event."""
+
+
+def write_event(event: EpochDone | ScanDone) -> dict[str, Any]:
+    """Returns an event as plain values; `read_event` gives it back."""
+    return {"kind": type(event).__name__, **asdict(event)}
+
+
+def read_event(values: Mapping[str, Any]) -> EpochDone | ScanDone:
+    """Returns the event that `write_event` wrote."""
+    fields = {name: value for name, value in values.items() if name != "kind"}
+    return EpochDone(**fields) if values["kind"] == "EpochDone" else ScanDone(**fields)

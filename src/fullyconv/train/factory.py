@@ -22,10 +22,11 @@ ARGUMENTS = ("window", "channels", "outputs")
 def build_network(name: str, window: Pair, channels: int, outputs: int) -> nn.Module:
     """Returns a new network that maps `(N, channels, height, width)` to logits `(N, outputs)`.
 
-    `module:factory` names a callable in a module that can be imported (the current folder is looked in first).
-    It is called with `window` (height, width), `channels` and `outputs` if it takes arguments of these names or
-    three positional ones, else without any; an `nn.Module` subclass is such a callable. Its network must not
-    end in sigmoid or softmax: training works on logits, and the saved model gets the activation appended.
+    `module:factory` names a callable in a module that can be imported (the current folder is looked in
+    first). It is called with `window` (height, width), `channels` and `outputs` if it takes arguments of these
+    names or three positional ones, else without any; an `nn.Module` subclass is such a callable. Its network
+    must not end in sigmoid or softmax: training works on logits, and the saved model gets the activation
+    appended.
 
     Raises:
         OptionError: there is no such network, it cannot be built, or its output has another shape.
@@ -68,8 +69,8 @@ def check_network(network: nn.Module, name: str, wanted: tuple[Pair, int, int]) 
     shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
     if shape != (2, outputs):
         raise OptionError(
-            f"network {name}: expected logits of shape (2, {outputs}) for 2 crops of {format_size(window)} with "
-            f"{channels} channels, got {shape}; let the factory take window, channels and outputs"
+            f"network {name}: expected logits of shape (2, {outputs}) for 2 crops of {format_size(window)} "
+            f"with {channels} channels, got {shape}; let the factory take window, channels and outputs"
         )
     if isinstance([network, *network.modules()][-1], nn.Sigmoid | nn.Softmax | nn.LogSoftmax):
         raise OptionError(

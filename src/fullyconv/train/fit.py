@@ -1,7 +1,8 @@
-"""One round of training on crops in memory, with pytorch-ignite: steps, validation, schedule, early stopping."""
+"""One round of training on crops in memory: pytorch-ignite's engines, schedule, early stopping, checkpoint."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -142,13 +143,22 @@ def _build_parts(network: nn.Module, plan: _Plan, settings: FitSettings) -> _Par
     )
     trainer = engine.Engine(make_step(network, plan.preprocessing, settings, (optimizer, schedule)))
     evaluator = engine.Engine(make_judgement(network, plan.preprocessing))
-    for part in (trainer, evaluator):
-        part.logger.disabled = True  # it would report an interruption, which is the caller's to tell
-        metrics.Average().attach(part, "mean")
     stopping = handlers.EarlyStopping(
         settings.patience, lambda done: -float(done.state.metrics["mean"][0]), trainer
     )
+    for part in (trainer, evaluator):
+        metrics.Average().attach(part, "mean")
+    for part in (trainer, evaluator, stopping):
+        part.logger = _get_silent_logger()
     return _Parts(network, optimizer, schedule, trainer, evaluator, stopping, BestWeights())
+
+
+def _get_silent_logger() -> logging.Logger:
+    # ignite would report an interruption, and the end of a round; both are the listener's or caller's to tell.
+    logger = logging.getLogger("fullyconv.train.ignite")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def _attach_handlers(parts: _Parts, plan: _Plan, round_: Round, listener: Listener) -> None:

@@ -1,4 +1,4 @@
-"""What the outputs of a network mean: which class is the object, which the background, which activation ends it."""
+"""What the outputs of a network mean: which class is the object, which the background."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ class Labelling:
         return self.classes if self.positive is None else (self.positive,)
 
     def encode(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the target of each label: its index for softmax; 1 for the object and 0 else for sigmoid."""
+        """Returns the target of each label: for softmax its index; for sigmoid 1 for the object, else 0."""
         if self.positive is None:
             return labels
-        return (labels == self.classes.index(self.positive)).astype(np.int64)
+        hits: NDArray[np.bool_] = labels == self.classes.index(self.positive)
+        return hits.astype(np.int64)
 
 
 def decide_labelling(
@@ -69,9 +70,7 @@ def decide_labelling(
     if positive is not None and positive not in names:
         raise OptionError(f"--positive: expected one of {', '.join(names)}, got {positive!r}")
     if positive is not None and len(names) > 2:
-        raise OptionError(
-            f"--positive: expected one or two classes, got {len(names)}; leave it out, each class has an output"
-        )
+        raise OptionError(f"--positive: expected one or two classes, got {len(names)}; leave it out")
     backgrounds = [name for name in names if is_background(name)]
     if len(names) == 1:
         return _label_one(names[0], backgrounds)

@@ -1,4 +1,4 @@
-"""The optional libraries of training, imported when they are needed and without their imports' own warnings."""
+"""The optional libraries of training, imported when needed and without their imports' own warnings."""
 
 from __future__ import annotations
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fullyconv.grid import Pair
-from fullyconv.images import Image8
+from fullyconv.errors import DataError
+from fullyconv.grid import Pair, format_size
+from fullyconv.images import Image8, read_image
 from fullyconv.train.crops import match_colour
 
 FloatBox = tuple[float, float, float, float]
@@ -92,3 +95,39 @@ def choose_new(
         if all(measure_overlap(box, other) <= largest_overlap for other in (*known, *chosen)):
             chosen.append(box)
     return chosen
+
+
+def draw_negatives(images: Sequence[Path], window: Pair, count: int, seed: int) -> tuple[NegativeBox, ...]:
+    """Returns `count` boxes at random places and scales of each image, for the time before the first scan.
+
+    Raises:
+        ImageError: an image cannot be read.
+        DataError: an image is smaller than the window.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: list[NegativeBox] = []
+    for index, path in enumerate(images):
+        size = read_image(path).shape[:2]
+        if size[0] < window[0] or size[1] < window[1]:
+            raise DataError(
+                f"{path}: expected an image of at least the window, {format_size(window)} pixels, to find "
+                f"negatives in, got {format_size((size[0], size[1]))}; enlarge it or leave it out"
+            )
+        boxes = draw_boxes((size[0], size[1]), window, count, generator)
+        drawn += [NegativeBox(index, box, 0) for box in boxes]
+    return tuple(drawn)
+
+
+def cut_negatives(
+    images: Sequence[Path], boxes: Sequence[NegativeBox], window: Pair, channels: int
+) -> NDArray[np.uint8]:
+    """Returns the boxes as crops, in their order, uint8 `(N, channels, height, width)`.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    parts = [np.empty((0, channels, *window), np.uint8)]
+    for index, group in groupby(boxes, key=lambda box: box.image):
+        places = [box.box_xyxy for box in group]
+        parts.append(cut_boxes(read_image(images[index]), places, window, channels))
+    return np.concatenate(parts)

@@ -1,6 +1,6 @@
-"""The built-in networks, `compact` and `worked`: unpadded, so that scores on a large image equal those of crops.
+"""The built-in networks, `compact` and `worked`: unpadded, so a large image gives the scores of its crops.
 
-A network takes `(N, C, H, W)` and returns logits `(N, K)`; `append_activation` adds what a saved model ends in.
+A network takes `(N, C, H, W)` and returns logits `(N, K)`; `append_activation` adds what a model ends in.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Factory = Callable[[Pair, int, int], nn.Module]
 HIDDEN_UNITS = 64
 WORKED_STRIDE = 32
 WORKED_UNITS = 4
-# (channels, kernel = stride) of each layer: 4 * 2 * 2 * 2 = 32. Wide enough that arithmetic, and not the moving
-# of memory, decides how long a run takes.
+# (channels, kernel = stride) of each layer: 4 * 2 * 2 * 2 = 32. Wide enough that arithmetic, and not moving
+# memory, decides how long a run takes.
 WORKED_LAYERS = ((32, 4), (64, 2), (128, 2), (256, 2))
 
 

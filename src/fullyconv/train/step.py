@@ -44,7 +44,7 @@ def make_step(
 
 
 def make_judgement(network: nn.Module, preprocessing: Preprocessing) -> Callable[[Any, Batch], torch.Tensor]:
-    """Returns ignite's process function for validation: weighed loss and hit of each crop, float64 `(N, 2)`."""
+    """Returns ignite's process function for validation: weighed losses and hits, float64 `(N, 2)`."""
 
     @torch.no_grad()
     def judge(engine: Any, batch: Batch) -> torch.Tensor:
