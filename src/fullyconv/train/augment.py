@@ -12,7 +12,7 @@ def build_augmentation(*, flip: bool) -> nn.Module:
     """Returns a module that changes each crop of a batch `(N, C, H, W)`, float in 0 to 1, by chance.
 
     A small rotation, shift and change of size, since windows rarely sit exactly on an object; brightness,
-    contrast, a little blur and noise. The result stays in 0 to 1. The draws come from torch's global generator.
+    contrast, a little blur and noise. The result stays in 0 to 1; draws come from torch's global generator.
 
     Args:
         flip: mirror half of the crops, left to right.

@@ -13,7 +13,7 @@ from fullyconv.train.events import EpochDone
 
 
 class BestWeights:
-    """Keeps a copy of the weights of the epoch with the lowest validation loss; of equal ones, the earliest."""
+    """Keeps a copy of the weights of the epoch with the lowest validation loss; the earliest of equals."""
 
     def __init__(self) -> None:
         self.epoch: EpochDone | None = None

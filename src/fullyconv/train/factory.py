@@ -23,10 +23,10 @@ def build_network(name: str, window: Pair, channels: int, outputs: int) -> nn.Mo
     """Returns a new network that maps `(N, channels, height, width)` to logits `(N, outputs)`.
 
     `module:factory` names a callable in a module that can be imported (the current folder is looked in
-    first). It is called with `window` (height, width), `channels` and `outputs` if it takes arguments of these
-    names or three positional ones, else without any; an `nn.Module` subclass is such a callable. Its network
-    must not end in sigmoid or softmax: training works on logits, and the saved model gets the activation
-    appended.
+    first). It is called with `window` (height, width), `channels` and `outputs` if it takes arguments of
+    these names or three positional ones, else without any; an `nn.Module` subclass is such a callable. Its
+    network must not end in sigmoid or softmax: training works on logits, and the saved model gets the
+    activation appended.
 
     Raises:
         OptionError: there is no such network, it cannot be built, or its output has another shape.

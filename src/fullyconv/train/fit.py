@@ -1,4 +1,4 @@
-"""One round of training on crops in memory: pytorch-ignite's engines, schedule, early stopping, checkpoint."""
+"""One round of training on crops in memory: engines, schedule, early stopping and checkpoint of ignite."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _build_parts(network: nn.Module, plan: _Plan, settings: FitSettings) -> _Par
 
 
 def _get_silent_logger() -> logging.Logger:
-    # ignite would report an interruption, and the end of a round; both are the listener's or caller's to tell.
+    # ignite would report an interruption and the end of a round; both are the caller's to tell.
     logger = logging.getLogger("fullyconv.train.ignite")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
