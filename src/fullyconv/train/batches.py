@@ -43,7 +43,7 @@ class WeighedCrops:
             yield self.images[part], self.targets[part], self.weights[part] * len(self.images)
 
 
-def weigh_for_training(crops: CropSet, labelling: Labelling, background_share: float) -> WeighedCrops:
+def weigh_for_training(crops: CropSet, labelling: Labelling, background_share: float | None) -> WeighedCrops:
     """Returns the crops as tensors, with targets as the labelling says and weights by class."""
     background = None if labelling.background is None else labelling.classes.index(labelling.background)
     weights = weigh_crops(crops.labels, background, background_share)

@@ -35,12 +35,14 @@ class FitData:
         validation: crops that check.
         labelling: what the outputs mean.
         preprocessing: how pixels become the network's input.
+        background_share: how much of a batch is background; None draws all classes alike.
     """
 
     training: CropSet
     validation: CropSet
     labelling: Labelling
     preprocessing: Preprocessing
+    background_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class _Parts:
 
 
 def _plan_fit(data: FitData, settings: FitSettings, round_: Round) -> _Plan:
-    share = settings.background_share
+    share = data.background_share
     return _Plan(
         training=weigh_for_training(data.training, data.labelling, share),
         validation=weigh_for_training(data.validation, data.labelling, share),

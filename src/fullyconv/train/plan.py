@@ -60,7 +60,8 @@ class RunPlan:
             checks = round(len(cut) * self.config.validation_share)
             training = training.extend(cut[order[checks:]], self.labelling.background or "")
             validation = validation.extend(cut[order[:checks]], self.labelling.background or "")
-        return FitData(training, validation, self.labelling, self.card.preprocessing)
+        share = self.config.mining.background_share if self.images else None
+        return FitData(training, validation, self.labelling, self.card.preprocessing, share)
 
 
 def plan_run(config: TrainConfig, progress: Listener) -> RunPlan:

@@ -23,7 +23,6 @@ class FitSettings:
         learning_rate: the highest of a round; it rises to it and falls again (one cycle).
         weight_decay: of AdamW.
         label_smoothing: 0 to 1; keeps scores apart that would all be 1, so that the best comes first.
-        background_share: how much of a batch is background, between 0 and 1; used once there are negatives.
         augment: change training crops at random.
         flip: mirror half of them, left to right; turn it off where mirrored objects are other objects.
     """
@@ -36,19 +35,16 @@ class FitSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.05
-    background_share: float = 0.7
     augment: bool = True
     flip: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "round_epochs", "patience", "batch_size", "fewest_batches"):
             check_number(name, getattr(self, name), at_least=1)
-        for name in ("learning_rate", "background_share"):
-            check_number(name, getattr(self, name), above=0)
+        check_number("learning_rate", self.learning_rate, above=0)
         for name in ("weight_decay", "label_smoothing"):
             check_number(name, getattr(self, name), at_least=0)
         check_number("label_smoothing", self.label_smoothing, below=1)
-        check_number("background_share", self.background_share, below=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,8 @@ class MiningSettings:
         random_crops: crops at random places and scales, of each image, before the first round.
         largest_overlap: of a new box with an older one of the same image, as intersection over union; above
             it the box is the same place again.
+        background_share: how much of a batch is background, between 0 and 1; without negatives all classes are
+            drawn alike.
     """
 
     rounds: int = 4
@@ -69,12 +67,13 @@ class MiningSettings:
     most_boxes: int = 50
     random_crops: int = 50
     largest_overlap: float = 0.7
+    background_share: float = 0.7
 
     def __post_init__(self) -> None:
         for name in ("rounds", "random_crops"):
             check_number(name, getattr(self, name), at_least=0)
         check_number("most_boxes", self.most_boxes, at_least=1)
-        for name in ("threshold", "largest_overlap"):
+        for name in ("threshold", "largest_overlap", "background_share"):
             check_number(name, getattr(self, name), above=0)
             check_number(name, getattr(self, name), below=1)
 

@@ -25,21 +25,21 @@ def split_crops(crops: CropSet, share: float, seed: int) -> tuple[CropSet, CropS
 
 
 def weigh_crops(
-    labels: NDArray[np.int64], background: int | None, background_share: float
+    labels: NDArray[np.int64], background: int | None, background_share: float | None
 ) -> NDArray[np.float64]:
     """Returns how probable each crop is in a draw; the sum is 1.
 
-    The classes share alike, but for the background: it gets `background_share`, because almost every window
-    of a large image is background.
+    The classes share alike. The background can get a share of its own, because almost every window of a large
+    image is background.
 
     Args:
         labels: int64 `(N,)`.
         background: the label of the background, or None.
-        background_share: 0 to 1, exclusive; used when the background has any crops beside other classes.
+        background_share: 0 to 1, exclusive, if the background has any crops beside other classes; None: alike.
     """
     present, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = np.full(len(present), 1 / len(present))
-    if background in present and len(present) > 1:
+    if background_share is not None and background in present and len(present) > 1:
         shares[:] = (1 - background_share) / (len(present) - 1)
         shares[present == background] = background_share
     weights: NDArray[np.float64] = (shares / counts)[inverse]
@@ -48,14 +48,23 @@ def weigh_crops(
 
 def measure_preprocessing(crops: CropSet) -> Preprocessing:
     """Returns the preprocessing that gives these crops mean 0 and standard deviation 1 in each channel."""
-    scaled = crops.images.astype(np.float32) / 255
-    mean, std = scaled.mean(axis=(0, 2, 3), dtype=np.float64), scaled.std(axis=(0, 2, 3), dtype=np.float64)
+    mean, std = np.array(
+        [_measure_values(crops.images[:, channel]) for channel in range(crops.images.shape[1])]
+    ).T
     return Preprocessing(
         scale=1 / 255,
         mean=tuple(round(float(value), 6) for value in mean),
         std=tuple(round(max(float(value), 1e-3), 6) for value in std),
         colour="grey" if crops.images.shape[1] == 1 else "rgb",
     )
+
+
+def _measure_values(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    # By counting each of the 256 values, crop by crop: exact, and no float copy of all crops is made.
+    counts = sum((np.bincount(crop.ravel(), minlength=256) for crop in pixels), np.zeros(256, np.int64))
+    values = np.arange(256) / 255
+    mean = float(counts @ values / counts.sum())
+    return mean, float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
 
 
 def _count_validation(count: int, share: float) -> int:
