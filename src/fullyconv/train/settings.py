@@ -58,8 +58,8 @@ class MiningSettings:
         random_crops: crops at random places and scales, of each image, before the first round.
         largest_overlap: of a new box with an older one of the same image, as intersection over union; above
             it the box is the same place again.
-        background_share: how much of a batch is background, between 0 and 1; without negatives all classes are
-            drawn alike.
+        background_share: how much of a batch is background, between 0 and 1; without negatives all classes
+            are drawn alike.
     """
 
     rounds: int = 4

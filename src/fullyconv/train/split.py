@@ -35,7 +35,7 @@ def weigh_crops(
     Args:
         labels: int64 `(N,)`.
         background: the label of the background, or None.
-        background_share: 0 to 1, exclusive, if the background has any crops beside other classes; None: alike.
+        background_share: between 0 and 1, where there are crops of it and of others; None: like the others.
     """
     present, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = np.full(len(present), 1 / len(present))
