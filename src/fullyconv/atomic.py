@@ -24,9 +24,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); choose another place with -o"
-        ) from None
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place with -o") from None
     os.close(descriptor)
     part = Path(name)
     try:
@@ -48,9 +46,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be made a folder ({error.strerror}); choose another with -o"
-        ) from None
+        raise OutputError(f"{path}: cannot be made a folder ({error.strerror}); choose another with -o") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder is not writable; choose another with -o")
 

@@ -30,8 +30,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not self.mean or not self.std or min(self.std) <= 0:
             raise ModelError(
-                "preprocessing: expected means and positive standard deviations, "
-                f"got {self.mean} and {self.std}"
+                f"preprocessing: expected means and positive standard deviations, got {self.mean} and {self.std}"
             )
 
 

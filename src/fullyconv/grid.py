@@ -34,9 +34,7 @@ class Grid:
         for name in ("window_px", "stride_px", "feature_window"):
             pair = getattr(self, name)
             if len(pair) != 2 or min(pair) < 1:
-                raise OptionError(
-                    f"{name}: expected two whole numbers of at least 1 (height, width), got {pair}"
-                )
+                raise OptionError(f"{name}: expected two whole numbers of at least 1 (height, width), got {pair}")
             object.__setattr__(self, name, (int(pair[0]), int(pair[1])))
 
     def shape(self, image_size: Pair) -> Pair:

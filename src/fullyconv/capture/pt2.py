@@ -108,9 +108,7 @@ def load_program(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, st
             program = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra_files)
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"{path}: torch {torch.__version__} cannot read this program: {reason[0]}"
-        ) from error
+        raise ModelError(f"{path}: torch {torch.__version__} cannot read this program: {reason[0]}") from error
     return program, extra_files
 
 
@@ -137,11 +135,7 @@ def check_archive(path: Path) -> None:
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     members = {name.split("/", maxsplit=1)[-1]: name for name in archive.namelist()}
     if "models/model.json" not in members:
-        what = (
-            "written by torch before 2.8"
-            if "serialized_exported_program.json" in members
-            else "of another kind"
-        )
+        what = "written by torch before 2.8" if "serialized_exported_program.json" in members else "of another kind"
         raise ModelError(f"{path}: expected a torch.export file of torch 2.8 or newer, got an archive {what}")
     strange = sorted(member for member in members if not _EXPECTED_MEMBERS.fullmatch(member))
     if strange:
@@ -168,9 +162,7 @@ def _check_sample_inputs(path: Path, archive: zipfile.ZipFile, member: str) -> N
     try:
         torch.load(io.BytesIO(content), weights_only=True)
     except Exception:
-        raise ModelError(
-            f"{path}: refused, because its sample inputs are a pickle that carries code"
-        ) from None
+        raise ModelError(f"{path}: refused, because its sample inputs are a pickle that carries code") from None
 
 
 def _find_expressions(value: Any) -> Iterator[str]:

@@ -1,0 +1,272 @@
+"""What to do, decided: the dense network as steps on `(N, C, H, W)` tensors, for any framework to carry out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fullyconv.graph import Operation, Pair, Shape
+from fullyconv.grid import Grid
+
+Guarantee = Literal["image crops", "feature windows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A re-ordering of values: reshape to `view`, permute by `order`, broadcast to `full`, reshape to `shape`."""
+
+    view: Shape
+    order: tuple[int, ...]
+    full: Shape
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class AffineFold:
+    """A per-position scale and shift that goes into the kernel of the next linear layer.
+
+    Attributes:
+        op: ChannelAffine or Pointwise.
+        constants: its constant inputs, in the order of the operation.
+        layout: how each constant becomes `(C, fh, fw)`; sizes of 1 broadcast.
+    """
+
+    op: Operation
+    constants: tuple[str, ...]
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A weight of the dense network, made from a constant of the classifier.
+
+    Attributes:
+        source: the constant's name.
+        layout: how its values are re-ordered, None for as they are.
+        bins: the adaptive pooling folded in: bins -> cells for the last two axes.
+        affine: scales and shifts folded in, first applied first.
+    """
+
+    source: str
+    layout: Layout | None = None
+    bins: tuple[Pair, Pair] | None = None
+    affine: tuple[AffineFold, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the constant is used as it is."""
+        return self.layout is None and self.bins is None and not self.affine
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedBias:
+    """The bias of a linear layer with the folded shifts, `bias + weight @ shift`; `bias` may be ""."""
+
+    bias: str
+    weight: Weight
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNorm(Operation):
+    """Normalisation over all `channels` of each cell. Weights: scale and shift `(C,)`, or None."""
+
+    channels: int
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReduce(Operation):
+    """Reduction over all channels of each cell; one channel is left."""
+
+    kind: Literal["mean", "max", "sum"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffleChannels(Operation):
+    """The channels, seen as `sizes`, permuted by `order`."""
+
+    sizes: Shape
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChannels(Operation):
+    """Of the channels, seen as `(outer, size, inner)`, those with `start:stop:step` in the middle."""
+
+    outer: int
+    size: int
+    inner: int
+    start: int
+    stop: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class CropMap(Operation):
+    """Cells `before, before + step, ...` of each axis, without the last `after`."""
+
+    before: Pair
+    after: Pair
+    step: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class BinPool(Operation):
+    """Adaptive pooling of each window of `extent` cells: `bins` times the channels, bins outermost."""
+
+    kind: Literal["max", "average"]
+    extent: Pair
+    bins: Pair
+    stride: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class ToGrid(Operation):
+    """Every `step`-th cell, as many as there are windows at `stride_px` on the image."""
+
+    step: Pair
+    stride_px: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Original(Operation):
+    """The node's own operation, on dense tensors; it works value by value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation of the dense network.
+
+    Attributes:
+        op: an operation of this file, or Conv, WindowPool, ChannelAffine, PRelu, Softmax, Concat, Pad.
+        inputs: dense tensors, or Weight for a constant that takes part value by value.
+        weights: in the operation's order; None for a missing one.
+        output: a dense tensor.
+        node: the graph's node that it carries out.
+    """
+
+    op: Operation
+    inputs: tuple[str | Weight, ...]
+    weights: tuple[Weight | ShiftedBias | None, ...]
+    output: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A plain map from which windows are cut for the windowed head.
+
+    Attributes:
+        value: the graph's value.
+        tensor: the dense tensor.
+        extent: cells that one window covers, `(ny, nx)`.
+        step: cells between neighbouring windows.
+        channels: how the channels are seen.
+        order: the value's factors as places in `(batch, *channels, y, x)`, y and x only where larger than 1.
+        shape: the value's shape at window size.
+        batch_axis: the axis of `shape` that holds the batch.
+    """
+
+    value: str
+    tensor: str
+    extent: Pair
+    step: Pair
+    channels: Shape
+    order: tuple[int, ...]
+    shape: Shape
+    batch_axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output of the model in the dense network, at the grid's resolution.
+
+    Attributes:
+        value: the graph's value.
+        tensor: the dense tensor; "" where the windowed head gives the value.
+        channels: how the dense tensor's channels are seen.
+        order: the value's axes, without the batch, as places in `channels`.
+        shape: one window's values, `(d1, ...)`; axes of size 1 are dropped, one is left.
+    """
+
+    value: str
+    tensor: str
+    channels: Shape
+    order: tuple[int, ...]
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenLayer:
+    """A layer that the dense network does in another form."""
+
+    name: str
+    kind: str
+    old_shape: Shape
+    new_shape: Shape
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """The trunk's last tensor, or one of several: where the head's windows lie on it.
+
+    Attributes:
+        value: the graph's value.
+        shape: at window size.
+        y_axis: the axis that counts rows, None if one row is left.
+        x_axis: the axis that counts columns, None if one column is left.
+        extent: cells that one window covers.
+        stride_px: pixels between neighbouring cells.
+    """
+
+    value: str
+    shape: Shape
+    y_axis: int | None
+    x_axis: int | None
+    extent: Pair
+    stride_px: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The dense network, decided.
+
+    Attributes:
+        grid: where its scores lie.
+        steps: in running order.
+        cuts: where windows are cut for the windowed head; empty in tier 1.
+        windowed: the nodes that run on windows.
+        outputs: one for each output of the model.
+        logits: likewise, before a last softmax or sigmoid; the output itself where there is none.
+        feature_maps: the trunk's last tensors.
+        guarantee: what the scores equal.
+        padding: each trunk operation that pads or rounds at a window's border, and why.
+        reasons: each operation that could not be convolutional, and why.
+        layers: what was rewritten.
+        shared_flops: share of the arithmetic that neighbouring windows share, 0 to 1.
+        margins_px: pixels outside a window that its scores depend on: `((top, bottom), (left, right))`.
+        align: whether images are padded to window + k*stride, because branches would disagree in size.
+        activation: what the model's last operation is.
+    """
+
+    grid: Grid
+    steps: tuple[Step, ...]
+    cuts: tuple[Cut, ...]
+    windowed: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    logits: tuple[Output, ...]
+    feature_maps: tuple[FeatureMap, ...]
+    guarantee: Guarantee
+    padding: tuple[str, ...]
+    reasons: tuple[str, ...]
+    layers: tuple[RewrittenLayer, ...]
+    shared_flops: float
+    margins_px: tuple[Pair, Pair]
+    align: bool
+    activation: Literal["sigmoid", "softmax", "none"]
+
+    @property
+    def tier(self) -> int:
+        """1 convolutional, 2 shared trunk and windowed head."""
+        return 2 if self.windowed else 1

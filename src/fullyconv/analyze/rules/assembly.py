@@ -1,0 +1,139 @@
+"""Joining, splitting, slicing and padding along one axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from fullyconv.analyze.build import Build, count_channels, join_lines
+from fullyconv.analyze.factors import Axes, Factor, Kind, measure, select
+from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.geometry import Sliding
+from fullyconv.analyze.plan import CropMap, SliceChannels
+from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.graph import Concat, Node, Pad, Slice, Split
+
+
+@rule(Concat)
+def carry_concat(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Concatenating channels of maps of one geometry is done on the dense tensors.
+
+    Refused: constants among the parts; an axis that is not all channels; other axes that differ.
+    """
+    op = node.op
+    assert isinstance(op, Concat)
+    if any(value is None for value in inputs):
+        return Refusal("joins a constant to the map")
+    met = build.meet(node, [value for value in inputs if value is not None])
+    if isinstance(met, Refusal):
+        return met
+    rest = {_without(value.axes, op.axis) for value in met}
+    if len(rest) > 1 or any(set(value.axes[op.axis]) != set(value.channels) for value in met):
+        return Refusal("joins along an axis that is not the channels")
+    channels = build.make_channel(sum(count_channels(value) for value in met))
+    tensor = build.emit(node, Concat(1), tuple(value.tensor for value in met))
+    axes = (*met[0].axes[: op.axis], channels, *met[0].axes[op.axis + 1 :])
+    y, x = join_lines(met)
+    in_head = any(value.in_head for value in met)
+    return (replace(met[0], tensor=tensor, axes=axes, channels=channels, y=y, x=x, in_head=in_head),)
+
+
+@rule(Split)
+def carry_split(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Splitting channels gives slices of the dense tensor; refused: along another axis."""
+    op = node.op
+    assert isinstance(op, Split)
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    parts, start = [], 0
+    for size in op.sizes:
+        part = _slice_channels(node, field, Slice(op.axis, start, start + size, 1), build)
+        if isinstance(part, Refusal):
+            return part
+        parts.append(part)
+        start += size
+    return tuple(parts)
+
+
+@rule(Slice)
+def carry_slice(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """A slice of channels, or of rows or columns, is the same slice of the dense tensor.
+
+    Rows and columns that are cut off at a window's end are cut off at the image's end.
+    Refused: the batch; an axis that holds several of them.
+    """
+    op = node.op
+    assert isinstance(op, Slice)
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if (op.start, op.stop, op.step) == (0, field.shape[op.axis], 1):
+        return (field,)
+    if {factor.kind for factor in field.axes[op.axis]} == {Kind.CHANNEL}:
+        part = _slice_channels(node, field, op, build)
+        return part if isinstance(part, Refusal) else (part,)
+    for kind in (Kind.Y, Kind.X):
+        if field.find_axis(kind) == op.axis:
+            return _crop(node, field, op, kind, build)
+    return Refusal("slices the batch, or an axis that holds several others")
+
+
+@rule(Pad)
+def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Padding rows, columns and channels is done on the dense tensor, at the image's border, and noted.
+
+    Refused: axes of other kinds; after the head began.
+    """
+    op = node.op
+    assert isinstance(op, Pad)
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if not field.is_standard() or op.pads[0] != (0, 0):
+        return Refusal("pads axes that are not channels, rows and columns")
+    lines = build.slide(node, field, (Sliding(1, 1, *op.pads[2]), Sliding(1, 1, *op.pads[3])))
+    if isinstance(lines, Refusal):
+        return lines
+    tensor = build.emit(node, op, (field.tensor,))
+    channels = field.channels
+    if op.pads[1] != (0, 0):
+        channels = build.make_channel(count_channels(field) + sum(op.pads[1]))
+    axes = make_map_axes(field.axes[0], channels, (lines[0].extent, lines[1].extent))
+    return (replace(field, tensor=tensor, axes=axes, channels=channels, y=lines[0], x=lines[1]),)
+
+
+def _slice_channels(node: Node, field: Field, op: Slice, build: Build) -> Field | Refusal:
+    axis = field.axes[op.axis]
+    if not axis or len(select(axis, Kind.CHANNEL)) != len(axis):
+        return Refusal("takes a part of an axis that is not channels")
+    first = field.channels.index(axis[0])
+    outer = prod(factor.size for factor in field.channels[:first])
+    inner = prod(factor.size for factor in field.channels[first + len(axis) :])
+    step = SliceChannels(outer, measure((axis,))[0], inner, op.start, op.stop, op.step)
+    tensor = build.emit(node, step, (field.tensor,))
+    kept = build.make_channel(len(range(op.start, op.stop, op.step)))
+    axes = (*field.axes[: op.axis], kept, *field.axes[op.axis + 1 :])
+    channels = (*field.channels[:first], *kept, *field.channels[first + len(axis) :])
+    return replace(field, tensor=tensor, axes=axes, channels=channels)
+
+
+def _crop(node: Node, field: Field, op: Slice, kind: Kind, build: Build) -> Outcome:
+    after = field.shape[op.axis] - op.stop
+    sliding = Sliding(1, op.step, -op.start, -after)
+    whole = Sliding()
+    slides = (sliding, whole) if kind is Kind.Y else (whole, sliding)
+    lines = build.slide(node, field, slides)
+    if isinstance(lines, Refusal):
+        return lines
+    y, x = slides
+    crop = CropMap((-y.before, -x.before), (-y.after, -x.after), (y.stride, x.stride))
+    tensor = build.emit(node, crop, (field.tensor,))
+    extent = lines[0].extent if kind is Kind.Y else lines[1].extent
+    kept = (Factor(kind, extent),) if extent > 1 else ()
+    axes = (*field.axes[: op.axis], kept, *field.axes[op.axis + 1 :])
+    return (replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1]),)
+
+
+def _without(axes: Axes, axis: int) -> tuple[int, Axes]:
+    return len(axes), (*axes[:axis], (), *axes[axis + 1 :])

@@ -1,0 +1,82 @@
+"""Normalisations with fixed statistics, normalisations of each cell, learned slopes, softmax."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fullyconv.analyze.build import Build, count_channels
+from fullyconv.analyze.fields import Refusal, layout_for
+from fullyconv.analyze.plan import AffineFold, ChannelNorm, Weight
+from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.graph import ChannelAffine, Node, Norm, PRelu, Softmax
+
+
+@rule(ChannelAffine)
+def carry_batch_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Batch normalisation at evaluation scales and shifts each channel.
+
+    After a flatten it scales each position by itself; then it waits to be folded into the next linear layer.
+    """
+    op = node.op
+    assert isinstance(op, ChannelAffine)
+    if any(value is not None for value in inputs[1:]):
+        return Refusal("its statistics depend on the image")
+    field = get_field(inputs)
+    if len(field.axes) > 1 and field.is_channel_axis(1) and field.is_settled:
+        ready = build.prepare(node, field)
+        if isinstance(ready, Refusal):
+            return ready
+        weights = tuple(Weight(name) if name else None for name in node.inputs[1:])
+        return (replace(ready, tensor=build.emit(node, op, (ready.tensor,), weights)),)
+    if len(field.axes) != 2:
+        return Refusal("normalises an axis that is not the channels")
+    size = build.constants[node.inputs[1]].shape[0]
+    fold = AffineFold(op, node.inputs[1:], layout_for(field, (size,), offset=1))
+    return (replace(field, affine=(*field.affine, fold)),)
+
+
+@rule(Norm)
+def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Layer normalisation over all channels stays within each cell.
+
+    Refused: over rows or columns too, whose statistics are the window's.
+    """
+    op = node.op
+    assert isinstance(op, Norm)
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if op.axes != 1 or not field.is_channel_axis(len(field.axes) - 1):
+        return Refusal("its statistics are those of a whole window")
+    weights = tuple(Weight(name) if name else None for name in node.inputs[1:])
+    return (
+        replace(
+            field,
+            tensor=build.emit(node, ChannelNorm(count_channels(field), op.eps), (field.tensor,), weights),
+        ),
+    )
+
+
+@rule(PRelu)
+def carry_prelu(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """A slope for all values, or one a channel, stays as it is; refused: a slope for each position."""
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    slopes = build.constants[node.inputs[1]].shape
+    if slopes not in ((), (1,)) and not (len(field.axes) > 1 and field.is_channel_axis(1)):
+        return Refusal("has a slope for each position, before an operation that is not linear")
+    return (replace(field, tensor=build.emit(node, node.op, (field.tensor,), (Weight(node.inputs[1]),))),)
+
+
+@rule(Softmax)
+def carry_softmax(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Softmax over all channels stays within each cell; refused: over anything else."""
+    op = node.op
+    assert isinstance(op, Softmax)
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if not field.is_channel_axis(op.axis):
+        return Refusal("its sum runs over positions of the window, or over a part of the channels")
+    return (replace(field, tensor=build.emit(node, op, (field.tensor,))),)

@@ -1,0 +1,105 @@
+"""Operations that work value by value, with constants or with other values of the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fullyconv.analyze.build import Build, join_lines
+from fullyconv.analyze.factors import Axes, Kind
+from fullyconv.analyze.fields import Field, Refusal, layout_for
+from fullyconv.analyze.plan import AffineFold, Layout, Original, Weight
+from fullyconv.analyze.rule import Inputs, Outcome, rule
+from fullyconv.graph import Node, Pointwise, Shape
+
+# x + c, x - c, x * c and x / c are linear in x; c - x and c / x are not told apart here, so they are not folded.
+_COMMUTATIVE = ("add", "mul")
+_LINEAR = (*_COMMUTATIVE, "sub", "div")
+
+
+@rule(Pointwise)
+def carry_pointwise(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """A value-by-value operation is done on the dense tensors.
+
+    1. One value and numbers: as it is, whatever its axes.
+    2. A value and a constant that is the same at all positions: the constant in the dense tensor's order.
+    3. A constant that differs between positions: where the operation is linear, it waits to be folded into the
+       linear layer that follows.
+    4. Several values of the image: cell by cell, where all are maps of one geometry.
+
+    Refused: a non-linear use of a constant that differs between positions; a value of the whole window that
+    meets the map; broadcasting that makes new channels.
+    """
+    shape = node.outputs[0].shape
+    fields = [value for value in inputs if value is not None]
+    constants = [name for name, value in zip(node.inputs, inputs, strict=True) if value is None]
+    if any(_varies_over(build.constants[name].shape, fields[0].axes, Kind.BATCH) for name in constants):
+        return Refusal("a constant differs within the batch")
+    if len(fields) == 1:
+        if fields[0].shape != shape:
+            return Refusal("a constant broadcasts the value to a larger one")
+        if any(_varies_over(build.constants[name].shape, fields[0].axes, Kind.Y, Kind.X) for name in constants):
+            return _defer(node, inputs, constants, build)
+    return _apply(node, inputs, build)
+
+
+def _apply(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    met = build.meet(node, [value for value in inputs if value is not None])
+    if isinstance(met, Refusal):
+        return met
+    leader = max(met, key=lambda value: (len(value.axes), len(value.channels), value.shape))
+    if leader.shape != node.outputs[0].shape or not all(_lies_on(value, leader) for value in met):
+        return Refusal("its values broadcast to other axes or new channels")
+    waiting = iter(met)
+    operands: list[str | Weight] = []
+    for name, value in zip(node.inputs, inputs, strict=True):
+        if value is not None:
+            operands.append(next(waiting).tensor)
+        else:
+            operands.append(Weight(name, _lay_out(build.constants[name].shape, leader)))
+    tensor = build.emit(node, Original(), tuple(operands))
+    y, x = join_lines(met)
+    in_head = any(value.in_head for value in met)
+    return (replace(leader, tensor=tensor, y=y, x=x, in_head=in_head),)
+
+
+def _defer(node: Node, inputs: Inputs, constants: list[str], build: Build) -> Outcome:
+    op, value = node.op, next(value for value in inputs if value is not None)
+    assert isinstance(op, Pointwise)
+    if op.name not in _LINEAR or (inputs[0] is None and op.name not in _COMMUTATIVE):
+        return Refusal("a constant that differs between positions comes before an operation that is not linear")
+    if not all(build.constants[name].shape for name in constants) or len(constants) != 1:
+        return Refusal("several constants differ between positions")
+    fold = AffineFold(op, tuple(constants), _lay_out(build.constants[constants[0]].shape, value))
+    return (replace(value, affine=(*value.affine, fold)),)
+
+
+def _lay_out(shape: Shape, field: Field) -> Layout:
+    padded = (1,) * (len(field.axes) - len(shape)) + shape
+    return layout_for(field, padded)
+
+
+def _varies_over(shape: Shape, axes: Axes, *kinds: Kind) -> bool:
+    aligned = zip(reversed(shape), reversed(axes), strict=False)
+    return any(size > 1 and any(factor.kind in kinds for factor in axis) for size, axis in aligned)
+
+
+def _lies_on(value: Field, leader: Field) -> bool:
+    """Returns whether the dense tensors broadcast as the values do: same axes, or all channels missing."""
+    axes: Axes = ((),) * (len(leader.axes) - len(value.axes)) + value.axes
+    for mine, other in zip(axes, leader.axes, strict=True):
+        kinds, others = _describe(mine), _describe(other)
+        if kinds != others and not (not value.channels and kinds == [k for k in others if k[0] is not Kind.CHANNEL]):
+            return False
+    return True
+
+
+def _describe(axis: tuple[object, ...]) -> list[tuple[Kind, int]]:
+    """Returns the kinds and sizes along an axis, neighbouring channel factors as one."""
+    described: list[tuple[Kind, int]] = []
+    for factor in axis:
+        kind, size = factor.kind, factor.size  # type: ignore[attr-defined]
+        if described and kind is Kind.CHANNEL and described[-1][0] is Kind.CHANNEL:
+            described[-1] = (kind, described[-1][1] * size)
+        else:
+            described.append((kind, size))
+    return described

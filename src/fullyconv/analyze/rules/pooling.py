@@ -1,0 +1,78 @@
+"""Pooling by a sliding kernel, and pooling to a fixed number of bins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fullyconv.analyze.build import Build, contract, drop_map
+from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.geometry import Sliding
+from fullyconv.analyze.plan import RewrittenLayer
+from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.graph import AdaptivePool, Node, WindowPool
+
+
+@rule(WindowPool)
+def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """A pool of a map is the same pool of the dense map; padding and rounding up are noted.
+
+    An average pool whose kernel covers the whole feature map is a global pool, as in older residual networks:
+    its stride is not the trunk's, so it is evaluated at every cell of the grid.
+    """
+    op = node.op
+    assert isinstance(op, WindowPool)
+    field = build.prepare_map(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if op.kind == "average" and op.kernel == field.extent and op.padding == (0, 0) and max(op.kernel) > 1:
+        return (pool_window(node, field, op, build),)
+    kernels = [(size - 1) * d + 1 for size, d in zip(op.kernel, op.dilation, strict=True)]
+    slides = [
+        Sliding(kernel, stride, pad, pad, op.ceil_mode)
+        for kernel, stride, pad in zip(kernels, op.stride, op.padding, strict=True)
+    ]
+    lines = build.slide(node, field, (slides[0], slides[1]))
+    if isinstance(lines, Refusal):
+        return lines
+    tensor = build.emit(node, op, (field.tensor,))
+    axes = make_map_axes(field.axes[0], field.axes[1], (lines[0].extent, lines[1].extent))
+    return (replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1]),)
+
+
+@rule(AdaptivePool)
+def carry_adaptive_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """An adaptive pool over the window, by the number of bins.
+
+    1. As many bins as cells: nothing to do.
+    2. One bin: a pool of the trained size at every cell of the grid.
+    3. Average, any bins: waits, to be folded into the linear layer that follows; should anything else follow,
+       the bins become channels.
+    4. Maximum, any bins: the bins become channels.
+    """
+    op = node.op
+    assert isinstance(op, AdaptivePool)
+    field = build.prepare_map(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if op.bins == field.extent:
+        return (field,)
+    if op.bins == (1, 1):
+        return (pool_window(node, field, WindowPool(op.kind, field.extent, (1, 1)), build),)
+    binned = field.with_axes(make_map_axes(field.axes[0], field.axes[1], op.bins))
+    if op.kind == "max":
+        return (build.pool_bins(node, binned, "max", op.bins),)
+    return (replace(binned, bins=op.bins),)
+
+
+def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
+    """Returns the pool over all of a window's cells, at every cell of the grid; one cell is left."""
+    steps = (build.contraction_step(field.y, 0), build.contraction_step(field.x, 1))
+    old_shape = node.outputs[0].shape
+    if max(field.extent) > 1:
+        pool = replace(op, kernel=field.extent, stride=steps, padding=(0, 0), ceil_mode=False)
+        tensor = build.emit(node, pool, (field.tensor,))
+        name = node.layer or node.name
+        build.note_layer(node, RewrittenLayer(name, f"global {op.kind} pool", old_shape, field.extent))
+        lines = contract(field.y, steps[0]), contract(field.x, steps[1])
+        field = replace(field, tensor=tensor, y=lines[0], x=lines[1], in_head=True)
+    return drop_map(field)

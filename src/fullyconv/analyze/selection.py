@@ -1,0 +1,97 @@
+"""Which parts of the graph run densely, which on windows, and where windows are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fullyconv.analyze.factors import Axis, Kind
+from fullyconv.analyze.fields import Field
+from fullyconv.graph import Graph, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The parts of a graph.
+
+    Attributes:
+        windowed: names of the nodes that run on windows.
+        cuts: values with a field that those nodes read.
+        feature_maps: values of the trunk that the head reads.
+    """
+
+    windowed: frozenset[str]
+    cuts: tuple[str, ...]
+    feature_maps: tuple[str, ...]
+
+
+def select_parts(graph: Graph, fields: Mapping[str, Field]) -> Selection:
+    """Returns the least that must run on windows: what has no field, back to settled fields."""
+    producers = {value.name: node for node in graph.nodes for value in node.outputs}
+    windowed: set[str] = set()
+    cuts: dict[str, None] = {}
+    waiting = [name for name in graph.outputs if not _is_settled(fields.get(name))]
+    while waiting:
+        name = waiting.pop()
+        if _is_settled(fields.get(name)):
+            cuts[name] = None
+        elif name in producers and producers[name].name not in windowed:
+            node = producers[name]
+            windowed.add(node.name)
+            waiting.extend(reversed([used for used in node.inputs if used in producers or used in fields]))
+    maps = _find_feature_maps(graph, fields, producers, windowed)
+    return Selection(frozenset(windowed), tuple(cuts), maps)
+
+
+def find_needed(graph: Graph) -> list[Node]:
+    """Returns the nodes that the outputs depend on, in order."""
+    producers = {value.name: node for node in graph.nodes for value in node.outputs}
+    needed: set[str] = set()
+    waiting = list(graph.outputs)
+    while waiting:
+        node = producers.get(waiting.pop())
+        if node is not None and node.name not in needed:
+            needed.add(node.name)
+            waiting.extend(node.inputs)
+    return [node for node in graph.nodes if node.name in needed]
+
+
+def _is_settled(field: Field | None) -> bool:
+    return field is not None and field.is_settled
+
+
+def _find_feature_maps(
+    graph: Graph, fields: Mapping[str, Field], producers: Mapping[str, Node], windowed: set[str]
+) -> tuple[str, ...]:
+    def in_head(name: str, node: Node) -> bool:
+        field = fields.get(name)
+        return node.name in windowed or field is None or field.in_head
+
+    found: dict[str, None] = {}
+    for node in find_needed(graph):
+        if in_head(node.outputs[0].name, node):
+            trunk = [name for name in node.inputs if name in fields and not _is_head(name, fields, producers, windowed)]
+            found.update(dict.fromkeys(_step_back(name, fields, producers) for name in trunk))
+    for name in graph.outputs:
+        if not _is_head(name, fields, producers, windowed):
+            found[_step_back(name, fields, producers)] = None
+    return tuple(found)
+
+
+def _is_head(name: str, fields: Mapping[str, Field], producers: Mapping[str, Node], windowed: set[str]) -> bool:
+    field = fields.get(name)
+    return field is None or field.in_head or (name in producers and producers[name].name in windowed)
+
+
+def _step_back(name: str, fields: Mapping[str, Field], producers: Mapping[str, Node]) -> str:
+    """Returns the latest value at or before `name` whose rows and columns are axes of their own."""
+    while name in producers and not (fields[name].is_settled and _has_own_axes(fields[name])):
+        name = next(used for used in producers[name].inputs if used in fields)
+    return name
+
+
+def _has_own_axes(field: Field) -> bool:
+    def is_plain(axis: Axis) -> bool:
+        return len(axis) == 1 or all(factor.kind in (Kind.BATCH, Kind.CHANNEL) for factor in axis)
+
+    return all(is_plain(axis) for axis in field.axes)

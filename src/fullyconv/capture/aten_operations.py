@@ -1,0 +1,267 @@
+"""ATen operations in normalised form: one short function for each, in one table.
+
+A function returns the operation and the names of the tensors it reads, or None when this use of it is not
+understood; the caller then records it as Opaque. Arguments arrive by the names of the ATen schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from fullyconv.capture.calls import Ref
+from fullyconv.graph import (
+    AdaptivePool,
+    ChannelAffine,
+    Concat,
+    Conv,
+    Dense,
+    Identity,
+    Norm,
+    Operation,
+    Pad,
+    Pair,
+    Permute,
+    PRelu,
+    Reduce,
+    Regroup,
+    Shape,
+    Slice,
+    Softmax,
+    Split,
+    WindowPool,
+)
+
+Normal = tuple[Operation, tuple[str, ...]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of an ATen operation: its arguments by name, the shapes that it reads, and those it gives."""
+
+    arguments: Mapping[str, Any]
+    shapes: Mapping[str, Shape]
+    output_shapes: tuple[Shape, ...]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    def name(self, argument: str) -> str:
+        """Returns the name of a tensor argument, "" where it is missing."""
+        value = self.arguments.get(argument)
+        return value.name if isinstance(value, Ref) else ""
+
+    def names(self, *arguments: str) -> tuple[str, ...]:
+        """Returns the names of several tensor arguments."""
+        return tuple(self.name(argument) for argument in arguments)
+
+    def shape(self, argument: str = "self") -> Shape:
+        """Returns the shape of a tensor argument at window size."""
+        return self.shapes[self.name(argument)]
+
+    def axis(self, value: int, argument: str = "self") -> int:
+        """Returns an axis number as one of 0 to rank - 1."""
+        return value % max(len(self.shape(argument)), 1)
+
+
+def _pair(values: Any) -> Pair:
+    values = [values] if isinstance(values, int) else list(values)
+    return (values[0], values[-1])
+
+
+def _conv2d(use: Use) -> Normal:
+    dilation, weight = _pair(use["dilation"]), use.shape("weight")
+    padding = use["padding"]
+    if isinstance(padding, str):  # 'same' puts the odd pixel at the end, as torch.nn.functional.conv2d documents
+        reach = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, weight[2:], strict=True)]
+        pads = tuple((r // 2, r - r // 2) for r in reach)
+    else:
+        pads = tuple((p, p) for p in _pair(padding))
+    op = Conv(_pair(use["stride"]), (pads[0], pads[1]), dilation, use["groups"])
+    return op, use.names("input", "weight", "bias")
+
+
+def _convolution(use: Use) -> Normal:
+    if use["transposed"] or len(use.shape("weight")) != 4:
+        return None
+    return _conv2d(use)
+
+
+def _max_pool2d(use: Use) -> Normal:
+    kernel = _pair(use["kernel_size"])
+    stride = _pair(use["stride"]) if use["stride"] else kernel
+    padding, dilation = _pair(use["padding"]), _pair(use["dilation"])
+    return WindowPool("max", kernel, stride, padding, dilation, use["ceil_mode"]), use.names("self")
+
+
+def _avg_pool2d(use: Use) -> Normal:
+    kernel = _pair(use["kernel_size"])
+    stride = _pair(use["stride"]) if use["stride"] else kernel
+    op = WindowPool(
+        "average",
+        kernel,
+        stride,
+        _pair(use["padding"]),
+        ceil_mode=use["ceil_mode"],
+        count_include_pad=use["count_include_pad"],
+        divisor=use["divisor_override"],
+    )
+    return op, use.names("self")
+
+
+def _adaptive_avg_pool2d(use: Use) -> Normal:
+    return AdaptivePool("average", _pair(use["output_size"])), use.names("self")
+
+
+def _adaptive_max_pool2d(use: Use) -> Normal:
+    return AdaptivePool("max", _pair(use["output_size"])), use.names("self")
+
+
+def _reduce(kind: str) -> Callable[[Use], Normal]:
+    def normalise(use: Use) -> Normal:
+        axes = use.arguments.get("dim")
+        axes = list(range(len(use.shape()))) if axes is None or axes == [] else axes
+        axes = [axes] if isinstance(axes, int) else axes
+        chosen = tuple(sorted(use.axis(axis) for axis in axes))
+        return Reduce(kind, chosen, bool(use.arguments.get("keepdim", False))), use.names("self")  # type: ignore[arg-type]
+
+    return normalise
+
+
+def _linear(use: Use) -> Normal:
+    return Dense(), use.names("input", "weight", "bias")
+
+
+def _regroup(use: Use) -> Normal:
+    return Regroup(), use.names("self")
+
+
+def _expand(use: Use) -> Normal:
+    if prod(use.shape()) == prod(use.output_shapes[0]):
+        return Regroup(), use.names("self")
+    return None
+
+
+def _permute(use: Use) -> Normal:
+    return Permute(tuple(use.axis(axis) for axis in use["dims"])), use.names("self")
+
+
+def _transpose(use: Use) -> Normal:
+    order = list(range(len(use.shape())))
+    a, b = use.axis(use["dim0"]), use.axis(use["dim1"])
+    order[a], order[b] = order[b], order[a]
+    return Permute(tuple(order)), use.names("self")
+
+
+def _t(use: Use) -> Normal:
+    return Permute(tuple(reversed(range(len(use.shape()))))), use.names("self")
+
+
+def _identity(use: Use) -> Normal:
+    return Identity(), use.names("self" if "self" in use.arguments else "input")
+
+
+def _dropout(use: Use) -> Normal:
+    return None if use["train"] and use["p"] > 0 else _identity(use)
+
+
+def _batch_norm(use: Use) -> Normal:
+    if use.arguments.get("training") or not use.name("running_mean"):
+        return None
+    return ChannelAffine(use["eps"]), use.names("input", "running_mean", "running_var", "weight", "bias")
+
+
+def _layer_norm(use: Use) -> Normal:
+    return Norm(len(use["normalized_shape"]), use["eps"]), use.names("input", "weight", "bias")
+
+
+def _prelu(use: Use) -> Normal:
+    return PRelu(), use.names("self", "weight")
+
+
+def _softmax(log: bool) -> Callable[[Use], Normal]:
+    def normalise(use: Use) -> Normal:
+        return Softmax(use.axis(use["dim"]), log), use.names("self")
+
+    return normalise
+
+
+def _cat(use: Use) -> Normal:
+    parts = use["tensors"]
+    if not all(isinstance(part, Ref) for part in parts):
+        return None
+    return Concat(use["dim"] % len(use.shapes[parts[0].name])), tuple(part.name for part in parts)
+
+
+def _split(use: Use) -> Normal:
+    axis = use.axis(use["dim"])
+    return Split(axis, tuple(shape[axis] for shape in use.output_shapes)), use.names("self")
+
+
+def _slice(use: Use) -> Normal:
+    axis = use.axis(use["dim"])
+    start, stop, step = slice(use["start"], use["end"], use["step"]).indices(use.shape()[axis])
+    return Slice(axis, start, stop, step), use.names("self")
+
+
+def _pad(use: Use) -> Normal:
+    flat = list(use["pad"])
+    pairs = [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]  # last axis first
+    pads = [(0, 0)] * (len(use.shape()) - len(pairs)) + pairs[::-1]
+    mode, value = use.arguments.get("mode", "constant"), use.arguments.get("value") or 0.0
+    return Pad(tuple(pads), mode, float(value)), use.names("self")
+
+
+NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
+    "conv2d": _conv2d,
+    "convolution": _convolution,
+    "max_pool2d": _max_pool2d,
+    "max_pool2d_with_indices": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "_adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "adaptive_max_pool2d": _adaptive_max_pool2d,
+    "mean": _reduce("mean"),
+    "sum": _reduce("sum"),
+    "amax": _reduce("max"),
+    "linear": _linear,
+    **dict.fromkeys(
+        ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_copy"),
+        _regroup,
+    ),
+    "expand": _expand,
+    "permute": _permute,
+    "transpose": _transpose,
+    "swapaxes": _transpose,
+    "t": _t,
+    "numpy_T": _t,
+    **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "dropout_identity"), _identity),
+    **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _dropout),
+    "batch_norm": _batch_norm,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "layer_norm": _layer_norm,
+    "prelu": _prelu,
+    "softmax": _softmax(log=False),
+    "_softmax": _softmax(log=False),
+    "log_softmax": _softmax(log=True),
+    "_log_softmax": _softmax(log=True),
+    "cat": _cat,
+    "concat": _cat,
+    "split": _split,
+    "split_with_sizes": _split,
+    "chunk": _split,
+    "slice": _slice,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+}
+
+# Operations that work value by value although ATen does not tag them so.
+POINTWISE = frozenset({
+    *("relu6", "selu", "hardswish", "mish", "silu", "gelu", "hardsigmoid", "hardtanh", "log_sigmoid"),
+    *("threshold", "to", "_to_copy", "type_as", "float", "half", "clip", "square", "where", "softshrink"),
+    *("multiply", "divide", "subtract", "true_divide", "negative", "absolute", "elu", "celu", "rrelu_eval"),
+})  # fmt: skip
+
+POINTWISE_NAMES = {"multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub"}

@@ -1,0 +1,102 @@
+"""The torch side of a captured graph: each node as a call of an ATen operation, ready to be run or saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+# A model file must not be able to name these.
+_TOUCHES_FILES = frozenset({"from_file"})
+
+Arg = Any  # a literal, Ref, PerBatch, or a list or tuple of such
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A tensor, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PerBatch:
+    """A whole number that was baked for one batch size: `offset + slope * batch`."""
+
+    offset: int
+    slope: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One ATen operation.
+
+    Attributes:
+        target: such as `aten.conv2d.default`.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        outputs: a name for each tensor that it returns.
+    """
+
+    target: str
+    args: tuple[Arg, ...]
+    kwargs: Mapping[str, Arg] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    def references(self) -> Iterator[str]:
+        """Yields the names of the tensors that are read."""
+        yield from find_references((self.args, tuple(self.kwargs.values())))
+
+
+def find_references(arg: Arg) -> Iterator[str]:
+    """Yields the names of all tensors in an argument."""
+    if isinstance(arg, Ref):
+        yield arg.name
+    elif isinstance(arg, list | tuple):
+        for inner in arg:
+            yield from find_references(inner)
+
+
+def find_batch_literals(arg: Arg) -> Iterator[PerBatch]:
+    """Yields all literals in an argument that came from the batch size."""
+    if isinstance(arg, PerBatch):
+        yield arg
+    elif isinstance(arg, list | tuple):
+        for inner in arg:
+            yield from find_batch_literals(inner)
+
+
+def map_arg(arg: Arg, leaf: Callable[[Arg], Arg]) -> Arg:
+    """Returns the argument with `leaf` applied to everything that is not a list or a tuple."""
+    if isinstance(arg, list | tuple):
+        return type(arg)(map_arg(inner, leaf) for inner in arg)
+    return leaf(arg)
+
+
+def run_call(call: Call, tensors: Mapping[str, torch.Tensor], batch: int) -> tuple[Any, ...]:
+    """Returns the outputs of `call` on `tensors`, with literals made for `batch`."""
+
+    def leaf(arg: Arg) -> Arg:
+        if isinstance(arg, Ref):
+            return tensors[arg.name]
+        return arg.offset + arg.slope * batch if isinstance(arg, PerBatch) else arg
+
+    args = map_arg(call.args, leaf)
+    kwargs = {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
+    result = find_operation(call.target)(*args, **kwargs)
+    return tuple(result) if isinstance(result, list | tuple) else (result,)
+
+
+def find_operation(target: str) -> Callable[..., Any]:
+    """Returns the ATen operation of a name such as `aten.conv2d.default`.
+
+    Raises:
+        KeyError: it is no ATen operation; a file must not name anything else.
+    """
+    namespace, name, overload = target.split(".")
+    if namespace != "aten" or name in _TOUCHES_FILES or not hasattr(torch.ops.aten, name):
+        raise KeyError(target)
+    operation: Callable[..., Any] = getattr(getattr(torch.ops.aten, name), overload)
+    return operation

@@ -1,0 +1,133 @@
+"""A torch module or program, exported at window size: plain ATen nodes with every shape, nothing baked in place."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.export import ExportedProgram
+
+from fullyconv.capture.module import evaluating, read_device, read_dtype, suggest_channels
+from fullyconv.errors import CaptureError
+from fullyconv.graph import Pair
+
+# Two, so that an axis of the batch is told from axes of size 1 (DESIGN, section 4).
+BATCH = 2
+
+
+def export_at_window(module: nn.Module, window: Pair, channels: int | None = None) -> ExportedProgram:
+    """Returns the program of `module` for `(2, C, height, width)`, or the batch size that its own program is fixed to.
+
+    The module is not changed. Operations that write into tensors which others still read are made functional.
+
+    Args:
+        module: takes `(N, C, height, width)`.
+        window: `(height, width)` in pixels.
+        channels: C; found by trying, the first layer's channels first, where it is None.
+
+    Raises:
+        CaptureError: the module cannot run at the window, or cannot be exported; carries its own message.
+    """
+    image = find_input(module, window, channels)
+    return export_batch(module, image)
+
+
+def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
+    """Returns the functional program of `module` for images like `image`.
+
+    Raises:
+        CaptureError: the module cannot be exported; carries its own message.
+    """
+    with evaluating(module), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about torch's own internals, and tracing's remarks on user code
+        try:
+            program = torch.export.export(module, (image,), strict=False)
+        except Exception as error:
+            raise CaptureError(
+                f"torch.export cannot follow the model at {tuple(image.shape)}: {first_line(error)}"
+            ) from error
+        return program.run_decompositions({}) if writes_shared_memory(program.graph) else program
+
+
+def find_input(module: nn.Module, window: Pair, channels: int | None) -> torch.Tensor:
+    """Returns random images `(2, C, height, width)` that the module runs on, or `(1, C, ...)` if it takes only one.
+
+    Raises:
+        CaptureError: there are no channels with which it runs; carries the model's own message.
+    """
+    candidates = [channels] if channels else suggest_channels(module, window)
+    problems = []
+    for count in candidates:
+        for batch in (BATCH, 1):
+            generator = torch.Generator().manual_seed(0)
+            image = torch.rand(batch, count, *window, generator=generator).to(
+                dtype=read_dtype(module), device=read_device(module)
+            )
+            try:
+                with evaluating(module), torch.no_grad():
+                    module(image)
+            except Exception as error:
+                problems.append((count, first_line(error)))
+                continue
+            return image
+    count, message = problems[0]
+    raise CaptureError(
+        f"the model does not run on a window of {window[1]}x{window[0]} pixels (width x height) with {count} "
+        f"channels: {message}; pass the window that it was trained on"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or its type where it has none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def writes_shared_memory(graph: fx.Graph) -> bool:
+    """Returns whether an operation writes into memory that a later node still reads under another name.
+
+    Where not, `relu_` is just `relu` and its argument's name can be rebound to the result.
+    """
+    order = {node: position for position, node in enumerate(graph.nodes)}
+    memory: dict[fx.Node, fx.Node] = {}
+    members: dict[fx.Node, list[fx.Node]] = {}
+    for node in graph.nodes:
+        owner = next((memory[arg] for arg in _find_aliased(node)), node)
+        memory[node] = owner
+        members.setdefault(owner, []).append(node)
+    for node in graph.nodes:
+        if node.op == "call_function" and _is_writing(node.target):
+            others = [other for other in members[memory[node]] if other is not node and order[other] < order[node]]
+            if any(order[user] > order[node] for other in others for user in other.users):
+                return True
+            if memory[node].op == "placeholder":
+                return True
+    return False
+
+
+def _is_writing(target: Any) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
+
+
+def _find_aliased(node: fx.Node) -> Iterator[fx.Node]:
+    if node.op != "call_function":
+        return
+    if not isinstance(node.target, torch._ops.OpOverload):
+        yield from (arg for arg in node.args if isinstance(arg, fx.Node))  # getitem of a tuple
+        return
+    schema = node.target._schema.arguments
+    for argument, value in zip(schema, node.args, strict=False):
+        # reshape and its kin may or may not return a view, so they count as one
+        shares = argument.alias_info is not None or node.target.overloadpacket.__name__ in (
+            "reshape",
+            "flatten",
+            "contiguous",
+            "to",
+            "dropout",
+            "unflatten",
+        )
+        if shares and isinstance(value, fx.Node):
+            yield value

@@ -1,0 +1,89 @@
+"""The main path: model + window -> Graph -> Plan -> DenseModel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+from torch.export import ExportedProgram
+
+from fullyconv.analyze import Plan, make_plan
+from fullyconv.capture.pt2 import load_classifier
+from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
+from fullyconv.card import ModelCard
+from fullyconv.errors import ModelError, OptionError
+from fullyconv.graph import Pair
+from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.report import make_report
+from fullyconv.rewrite.torch_apply import apply_plan
+
+Model = nn.Module | ExportedProgram | str | Path
+
+
+def convert(
+    model: Model, window: Pair | None = None, *, channels: int | None = None, card: ModelCard | None = None
+) -> DenseModel:
+    """Returns a fully convolutional network that equals the classifier at every window of an image.
+
+    The classifier is neither retrained nor changed. What cannot be convolutional runs on windows of the last
+    plain map (tier 2); `report` says what and why.
+
+    Args:
+        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`.
+        window: the crop size that it was trained on, `(height, width)` in pixels; not needed where the card of
+            a `.pt2` says it.
+        channels: C; found by the first layer and by trying where it is None.
+        card: classes and preprocessing; taken from the `.pt2` where it has one.
+
+    Raises:
+        ModelError: the file is no torch.export file or carries code; weights are NaN or infinite.
+        CaptureError: the model does not run on the window; carries its own message.
+        OptionError: no window, or one that makes no sense.
+    """
+    module, own_card = load_module(model)
+    card = card or own_card
+    window = _check_window(window, card)
+    captured = capture(module, window, channels or (card.channels if card else None))
+    plan = make_plan(captured.graph)
+    if plan.windowed:
+        captured = free_batch(captured, module)
+    return build_dense(plan, captured, card)
+
+
+def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
+    """Returns the module of a model in any accepted form, and its card where the file has one.
+
+    Raises:
+        ModelError: the file cannot be used, or it is something else.
+    """
+    if isinstance(model, str | Path):
+        return load_classifier(Path(model))
+    if isinstance(model, ExportedProgram):
+        return model.module(check_guards=False), None
+    if isinstance(model, nn.Module):
+        return model, None
+    raise ModelError(
+        f"model: expected a torch.nn.Module, a torch.export program or the path of a .pt2, got {type(model)}"
+    )
+
+
+def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> DenseModel:
+    """Returns the dense network that a plan describes."""
+    dense = apply_plan(plan, captured)
+    module = DenseModule(dense.program, dense.weights, dense.parameters)
+    channels = captured.graph.image.shape[1]
+    card = card or ModelCard(plan.grid.window_px, channels)
+    card = replace(card, window=plan.grid.window_px, channels=channels, activation=plan.activation)
+    return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
+
+
+def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:
+    if window is None:
+        if card is None:
+            raise OptionError("window: expected (height, width) of the crops the model was trained on; pass it")
+        return card.window
+    if len(window) != 2 or not all(isinstance(size, int) and size > 0 for size in window):
+        raise OptionError(f"window: expected (height, width) in whole pixels, got {window}")
+    return int(window[0]), int(window[1])

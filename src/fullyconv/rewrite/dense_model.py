@@ -1,0 +1,97 @@
+"""The converted network with all that is known of it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from fullyconv.analyze.plan import FeatureMap
+from fullyconv.capture.module import read_device, read_dtype
+from fullyconv.card import ModelCard
+from fullyconv.errors import ImageError
+from fullyconv.graph import Pair
+from fullyconv.grid import Grid
+from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.report import ConversionReport
+
+Images = TypeVar("Images", torch.Tensor, np.ndarray)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseModel:
+    """A fully convolutional network that equals a classifier at every window of an image.
+
+    Attributes:
+        grid: where its scores lie.
+        card: what it expects, and what its outputs mean.
+        report: how it was converted and what its scores equal.
+        module: the network; runs on `(N, C, H, W)`, any H and W from the window on.
+        margins_px: pixels outside a window that its score depends on: `((top, bottom), (left, right))`; all 0
+            where scores equal image crops. Top and left are multiples of the stride.
+        feature_maps: the trunk's last tensors, for verification.
+    """
+
+    grid: Grid
+    card: ModelCard
+    report: ConversionReport
+    module: DenseModule = field(repr=False)
+    margins_px: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    feature_maps: tuple[FeatureMap, ...] = ()
+
+    def __call__(self, images: Images) -> Any:
+        """Returns the scores of all windows, as torch tensors or numpy arrays, like the images.
+
+        Args:
+            images: `(N, C, H, W)` floats, preprocessed as the card says, H and W at least the window; of any
+                float dtype, the network's own is used.
+
+        Returns:
+            `(N, K, Gy, Gx)`, with `(Gy, Gx) = grid.shape((H, W))`; a model with several outputs gives them in
+            its own structure, one with more axes `(N, d1, ..., Gy, Gx)`.
+
+        Raises:
+            ImageError: another rank, other channels, whole numbers, or smaller than the window.
+        """
+        tensor = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
+        self._check(tensor)
+        with torch.inference_mode():
+            scores = self.module(tensor.to(read_device(self.module), read_dtype(self.module)))
+        return pytree.tree_map(_to_numpy, scores) if isinstance(images, np.ndarray) else scores
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> DenseModel:
+        """Returns a copy of other precision or on another device; this one is not changed."""
+        return replace(self, module=copy.deepcopy(self.module).to(device=device, dtype=dtype))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the network with its card, grid and report; `fullyconv.load` needs nothing else.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from fullyconv.rewrite.file import save_dense
+
+        save_dense(self, Path(path))
+
+    def _check(self, images: torch.Tensor) -> None:
+        if images.dim() != 4 or images.shape[1] != self.card.channels:
+            raise ImageError(
+                f"images: expected (N, {self.card.channels}, H, W), got {tuple(images.shape)}; "
+                f"the network takes {self.card.channels} channels"
+            )
+        if not images.is_floating_point():
+            raise ImageError(
+                f"images: expected floats, preprocessed as dense.card.preprocessing says, got {images.dtype}; "
+                "fullyconv.prepare(image, dense.card) does it for 8-bit pixels"
+            )
+
+
+def _to_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    plain = tensor.float() if tensor.dtype is torch.bfloat16 else tensor  # numpy has no bfloat16
+    array: np.ndarray[Any, Any] = plain.cpu().numpy()
+    return array

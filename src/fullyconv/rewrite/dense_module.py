@@ -1,0 +1,156 @@
+"""The dense network as a torch.nn.Module: runs a Program on images of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fullyconv.analyze.plan import Output
+from fullyconv.capture.calls import run_call
+from fullyconv.errors import ImageError
+from fullyconv.graph import Pair
+from fullyconv.grid import Grid, format_size
+from fullyconv.rewrite.program import GridCall, Program
+from fullyconv.rewrite.windowed import run_head
+
+Tensors = dict[str, torch.Tensor]
+
+
+class DenseModule(nn.Module):
+    """A dense network: `(N, C, H, W)` of any size from the window on -> `(N, K, Gy, Gx)`.
+
+    Parameters and buffers keep the classifier's names; fully connected weights have the shape of kernels. A
+    model with several outputs gives them in its own structure; an output with more axes, `(N, d1, ..., Gy, Gx)`.
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, torch.Tensor], parameters: frozenset[str]) -> None:
+        """Takes a program and its weights, which are not copied."""
+        super().__init__()
+        self.program = program
+        self.weight_names = tuple(weights)
+        for name, tensor in weights.items():
+            _register(self, name, tensor, is_parameter=name in parameters)
+        self._last_uses = _find_last_uses(program)
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> Any:
+        """Returns the scores of all windows.
+
+        Args:
+            images: `(N, C, H, W)`, of the weights' dtype.
+
+        Raises:
+            ImageError: the image is smaller than the window.
+        """
+        return self._assemble(images, self.program.outputs)
+
+    def logits(self, images: torch.Tensor) -> Any:
+        """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
+        return self._assemble(images, self.program.logits)
+
+    @property
+    def grid_strides(self) -> Pair:
+        """Pixels between neighbouring scores, `(sy, sx)`."""
+        return self.program.stride
+
+    def _assemble(self, images: torch.Tensor, outputs: Sequence[Output]) -> Any:
+        program = self.program
+        size = (int(images.shape[2]), int(images.shape[3]))
+        if size[0] < program.window[0] or size[1] < program.window[1]:
+            raise ImageError(
+                f"the image is smaller than the window: expected at least {format_size(program.window)} "
+                f"(width x height), got {format_size(size)}; enlarge the image"
+            )
+        grid = Grid(program.window, program.stride, program.window).shape(size)
+        tensors = self._run_shared(self._align(images), {output.tensor for output in outputs})
+        windows = run_head(program.head, tensors, grid, outputs) if program.head else {}
+        maps = [windows.get(output.value) if not output.tensor else _shape(tensors[output.tensor], output)
+                for output in outputs]  # fmt: skip
+        return _fill(program.structure, [scores[..., : grid[0], : grid[1]] for scores in maps if scores is not None])
+
+    def _align(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns the images padded with zeros to window + k*stride, where branches would disagree otherwise."""
+        if not self.program.align:
+            return images
+        missing = [
+            (window - size) % stride
+            for size, window, stride in zip(images.shape[2:], self.program.window, self.program.stride, strict=True)
+        ]
+        return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
+
+    def _run_shared(self, images: torch.Tensor, ends: set[str]) -> Tensors:
+        tensors: Tensors = {name: self._get(name) for name in self.weight_names}
+        tensors[self.program.image] = images
+        size = (int(images.shape[2]), int(images.shape[3]))
+        for place, instruction in enumerate(self.program.instructions):
+            if isinstance(instruction, GridCall):
+                tensors[instruction.output] = _bring_to_grid(tensors[instruction.source], instruction, size, self)
+            else:
+                results = run_call(instruction, tensors, len(images))
+                tensors.update(zip(instruction.outputs, results, strict=False))
+            for name in self._last_uses[place]:
+                if name not in ends:
+                    del tensors[name]
+        return tensors
+
+    def _get(self, name: str) -> torch.Tensor:
+        owner, _, last = name.rpartition(".")
+        tensor: torch.Tensor = getattr(self.get_submodule(owner), last)
+        return tensor
+
+
+def _bring_to_grid(source: torch.Tensor, call: GridCall, size: Pair, module: DenseModule) -> torch.Tensor:
+    rows, columns = Grid(module.program.window, call.stride_px, module.program.window).shape(size)
+    return source[:, :, :: call.step[0], :: call.step[1]][:, :, :rows, :columns]
+
+
+def _shape(scores: torch.Tensor, output: Output) -> torch.Tensor:
+    """Returns `(N, C, Gy, Gx)` as `(N, d1, ..., Gy, Gx)`, in the order of the model's output."""
+    if output.order != tuple(range(len(output.order))):
+        places = [1 + place for place in output.order]
+        scores = torch.unflatten(scores, 1, output.channels)
+        scores = scores.permute(0, *places, scores.dim() - 2, scores.dim() - 1).flatten(1, len(places))
+    return scores if len(output.shape) == 1 else torch.unflatten(scores, 1, output.shape)
+
+
+def _fill(structure: Any, values: Sequence[Any]) -> Any:
+    if isinstance(structure, int):
+        return values[structure]
+    if isinstance(structure, Mapping):
+        return {key: _fill(inner, values) for key, inner in structure.items()}
+    return type(structure)(_fill(inner, values) for inner in structure)
+
+
+def _register(module: nn.Module, name: str, tensor: torch.Tensor, *, is_parameter: bool) -> None:
+    *path, last = name.split(".")
+    for part in path:
+        if not hasattr(module, part):
+            module.add_module(part, nn.Module())
+        module = getattr(module, part)
+    if is_parameter:
+        module.register_parameter(last, nn.Parameter(tensor, requires_grad=tensor.is_floating_point()))
+    else:
+        module.register_buffer(last, tensor)
+
+
+def _find_last_uses(program: Program) -> tuple[tuple[str, ...], ...]:
+    """Returns for each instruction the tensors that nothing reads afterwards."""
+    kept = {output.tensor for output in (*program.outputs, *program.logits)}
+    kept |= {cut.tensor for cut in program.head.cuts} if program.head else set()
+    made = {program.image, *(name for call in program.instructions for name in _list_outputs(call))}
+    seen: set[str] = set()
+    uses: list[tuple[str, ...]] = []
+    for instruction in reversed(program.instructions):
+        read = (instruction.source,) if isinstance(instruction, GridCall) else tuple(instruction.references())
+        last = {name for name in (*read, *_list_outputs(instruction)) if name in made and name not in seen}
+        seen |= last
+        uses.append(tuple(last - kept))
+    return tuple(reversed(uses))
+
+
+def _list_outputs(instruction: Any) -> tuple[str, ...]:
+    return (instruction.output,) if isinstance(instruction, GridCall) else instruction.outputs

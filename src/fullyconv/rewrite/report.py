@@ -1,0 +1,66 @@
+"""What a conversion did and what is promised of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from fullyconv.analyze.plan import Guarantee, Plan, RewrittenLayer
+
+TIERS = {1: "convolutional", 2: "shared trunk, windowed head"}
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionReport:
+    """How a classifier was converted.
+
+    Attributes:
+        tier: 1 convolutional, 2 shared trunk and windowed head.
+        guarantee: what the scores equal: "image crops", or only "feature windows".
+        guarantee_reasons: each operation that pads or rounds at a window's border, so that crops differ.
+        layers: every rewritten layer: name, kind, old and new shape.
+        split: the tensors from which windows are cut; empty in tier 1.
+        reasons: each operation that could not be convolutional, and why.
+        shared_flops: share of the arithmetic that neighbouring windows share, 0 to 1.
+        align: whether images are padded to window + k*stride, because branches would disagree in size.
+    """
+
+    tier: int
+    guarantee: Guarantee
+    guarantee_reasons: tuple[str, ...]
+    layers: tuple[RewrittenLayer, ...]
+    split: tuple[str, ...]
+    reasons: tuple[str, ...]
+    shared_flops: float
+    align: bool
+
+    def to_json(self) -> str:
+        """Returns the report as JSON."""
+        return TypeAdapter(ConversionReport).dump_json(self, indent=2).decode()
+
+    def __str__(self) -> str:
+        """Returns the report in a few readable lines."""
+        lines = [
+            f"tier {self.tier} ({TIERS[self.tier]}), guarantee: {self.guarantee}, "
+            f"{self.shared_flops:.1%} of the arithmetic shared",
+            *(f"  {layer.name}: {layer.kind} {layer.old_shape} -> {layer.new_shape} {layer.note}".rstrip()
+              for layer in self.layers),
+            *(f"  windowed because of {reason}" for reason in self.reasons),
+            *(f"  not crops because {reason}" for reason in self.guarantee_reasons),
+        ]  # fmt: skip
+        return "\n".join(lines)
+
+
+def make_report(plan: Plan) -> ConversionReport:
+    """Returns what a plan means to its reader."""
+    return ConversionReport(
+        tier=plan.tier,
+        guarantee=plan.guarantee,
+        guarantee_reasons=plan.padding,
+        layers=plan.layers,
+        split=tuple(cut.value for cut in plan.cuts),
+        reasons=plan.reasons,
+        shared_flops=plan.shared_flops,
+        align=plan.align,
+    )

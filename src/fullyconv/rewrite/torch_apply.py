@@ -1,0 +1,160 @@
+"""Plan -> Program and weights: carries out what was decided, for torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
+from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
+from fullyconv.capture.torch_export import CapturedModel
+from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
+from fullyconv.rewrite.program import Instruction, Program, WindowedHead
+from fullyconv.rewrite.torch_steps import Lowering, lower_step
+
+_VIEWS = frozenset({"aten.view.default", "aten._unsafe_view.default"})
+
+
+@dataclass(frozen=True, slots=True)
+class DenseProgram:
+    """A program with its weights.
+
+    Attributes:
+        program: what to run.
+        weights: by the names that the program uses; the classifier's own names wherever one weight came from one.
+        parameters: which of the weights are parameters.
+    """
+
+    program: Program
+    weights: Mapping[str, torch.Tensor]
+    parameters: frozenset[str]
+
+
+def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
+    """Returns the dense network that the plan describes; the captured model is not changed."""
+    store = _WeightStore(captured)
+    instructions: list[Instruction] = []
+    for step in plan.steps:
+        inputs = tuple(used if isinstance(used, str) else store.add(used, step) for used in step.inputs)
+        weights = tuple(None if used is None else Ref(store.add(used, step)) for used in step.weights)
+        instructions += lower_step(Lowering(step, step.op, inputs, weights, captured.calls[step.node]))
+    head = _make_head(plan, captured, store) if plan.windowed else None
+    program = Program(
+        image=captured.graph.image.name,
+        window=plan.grid.window_px,
+        stride=plan.grid.stride_px,
+        instructions=tuple(instructions),
+        head=head,
+        outputs=plan.outputs,
+        logits=plan.logits,
+        structure=make_structure(captured.output_spec),
+        align=plan.align,
+    )
+    return DenseProgram(program, store.weights, frozenset(store.weights.keys() & store.parameters))
+
+
+def make_structure(spec: pytree.TreeSpec) -> Any:
+    """Returns the model's output structure as plain dicts, lists and tuples of output places."""
+    tree = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
+    return _simplify(tree)
+
+
+def _simplify(tree: Any) -> Any:
+    if isinstance(tree, int):
+        return tree
+    if isinstance(tree, Mapping):
+        return {str(key): _simplify(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_simplify(value) for value in tree) if type(tree) in (list, tuple) else tuple(
+            _simplify(value) for value in tree)  # fmt: skip
+    children, _ = pytree.SUPPORTED_NODES[type(tree)].flatten_fn(tree)
+    return [_simplify(child) for child in children]
+
+
+class _WeightStore:
+    """Collects the weights that the program uses, under recognisable names."""
+
+    def __init__(self, captured: CapturedModel) -> None:
+        self.weights: dict[str, torch.Tensor] = {}
+        self.parameters: set[str] = set()
+        self._captured = captured
+        self._names: dict[Weight | ShiftedBias, str] = {}
+
+    def add(self, weight: Weight | ShiftedBias, step: Step | None) -> str:
+        """Returns the name of a weight, which is made when it is asked for the first time."""
+        source = weight.source if isinstance(weight, Weight) else (weight.bias or f"{weight.weight.source}:bias")
+        known = self._names.get(weight)
+        if known:
+            return known
+        name = source if source not in self.weights else f"{source}:{step.output if step else len(self.weights)}"
+        self._names[weight] = name
+        self.weights[name] = self._make(weight)
+        origin = source if isinstance(weight, Weight) else weight.weight.source
+        if origin in self._captured.parameters:
+            self.parameters.add(name)
+        return name
+
+    def _make(self, weight: Weight | ShiftedBias) -> torch.Tensor:
+        tensors = self._captured.tensors
+        if isinstance(weight, Weight) and weight.is_plain:
+            return tensors[weight.source].clone()
+        origin = tensors[weight.source if isinstance(weight, Weight) else weight.weight.source]
+
+        def read(name: str) -> Any:
+            return self._captured.graph.constants[name].read()
+
+        array = make_weight(weight, read) if isinstance(weight, Weight) else make_shifted_bias(weight, read)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(origin)
+
+
+def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> WindowedHead:
+    """Returns the original calls of the windowed nodes, with what they read beside the cuts."""
+    producers = {output: name for name, call in captured.calls.items() for output in call.outputs}
+    names = {cut.value: cut.value for cut in plan.cuts}
+    calls: dict[str, Call] = {}
+
+    def include(node: str) -> None:
+        call = captured.calls[node]
+        for reference in call.references():
+            if reference not in names:
+                resolve(reference)
+        names.update((output, output) for output in call.outputs)
+        calls[node] = _rename(call, names)
+
+    def resolve(reference: str) -> None:
+        if reference not in captured.tensors:
+            raise AssertionError(f"{reference} is read on windows but neither cut nor computed there")
+        if reference in producers and _depends_on_batch(reference, captured, producers):
+            include(producers[reference])
+        else:
+            names[reference] = store.add(Weight(reference), None)
+
+    for node in captured.calls:
+        if node in set(plan.windowed):
+            include(node)
+    return WindowedHead(plan.cuts, tuple(calls.values()), captured.graph.batch, captured.rebatchable)
+
+
+def _depends_on_batch(name: str, captured: CapturedModel, producers: Mapping[str, str]) -> bool:
+    """Returns whether a constant was made with the captured batch size in its arguments."""
+    if name not in producers:
+        return False
+    call = captured.calls[producers[name]]
+    return any(find_batch_literals((call.args, tuple(call.kwargs.values())))) or any(
+        _depends_on_batch(reference, captured, producers) for reference in call.references()
+    )
+
+
+def _rename(call: Call, names: Mapping[str, str]) -> Call:
+    def leaf(arg: Any) -> Any:
+        return Ref(names[arg.name]) if isinstance(arg, Ref) else arg
+
+    # The windows' memory is laid out anew, so a view that was possible at capture may need a copy here.
+    target = "aten.reshape.default" if call.target in _VIEWS else call.target
+    kwargs = {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
+    return replace(call, target=target, args=map_arg(call.args, leaf), kwargs=kwargs)
