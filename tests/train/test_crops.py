@@ -57,9 +57,7 @@ def test_grey_crops_stay_grey_until_one_has_colour(tmp_path):
 
 
 def test_a_folder_without_crops_is_refused(tmp_path, folder):
-    with pytest.raises(
-        DataError, match="expected a folder with one folder of crops for each class, found none"
-    ):
+    with pytest.raises(DataError, match="expected a folder with one folder of crops for each class, found none"):
         list_crops(tmp_path / "absent")
     empty = tmp_path / "empty_root"
     empty.mkdir()

@@ -85,9 +85,7 @@ def test_other_networks_are_refused(networks, name, message):
 
 
 def test_a_network_for_other_crops_is_refused(networks):
-    with pytest.raises(
-        OptionError, match=r"fails on crops of shape \(2, 1, 8, 9\): .*build it for this window"
-    ):
+    with pytest.raises(OptionError, match=r"fails on crops of shape \(2, 1, 8, 9\): .*build it for this window"):
         build_network(f"{networks}:Fixed", (8, 9), 1, 1)
 
 

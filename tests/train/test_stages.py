@@ -35,9 +35,7 @@ def test_a_window_holds_all_pixels_that_its_map_depends_on(window):
 @given(st.tuples(st.integers(8, 150), st.integers(8, 150)))
 def test_the_planned_map_is_the_map_that_torch_makes(window):
     network = compact(window, 3, 1).eval()
-    features = torch.nn.Sequential(
-        *(part for name, part in network.named_children() if name.startswith("stage"))
-    )
+    features = torch.nn.Sequential(*(part for name, part in network.named_children() if name.startswith("stage")))
     with torch.no_grad():
         assert tuple(features(torch.zeros(1, 3, *window)).shape[2:]) == reduce_window(window)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from fullyconv.train.settings import FitSettings, MiningSettings
+
+if TYPE_CHECKING:
+    from fullyconv.train import TrainResult
 
 _FIT, _MINING = FitSettings(), MiningSettings()
 
@@ -45,7 +48,7 @@ def train(  # noqa: PLR0913 - one for each option; the rest are two flattened se
         mining: how negatives are found.
     """
     from fullyconv.cli.train_progress import show_progress
-    from fullyconv.grid import format_size, parse_size
+    from fullyconv.grid import parse_size
     from fullyconv.train import TrainConfig
     from fullyconv.train import train as run
 
@@ -68,10 +71,15 @@ def train(  # noqa: PLR0913 - one for each option; the rest are two flattened se
     except KeyboardInterrupt:
         print("fullyconv: interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
         return 130
-    size = format_size(result.card.window)
-    print(
-        f"{result.path}: {size}, {result.card.channels} channel(s), detects {', '.join(result.card.classes)}"
-    )
-    print(f"validation accuracy {result.validation_accuracy:.1%} (mean of the classes)")
-    print(f"next: fullyconv convert {result.path} --window {size} -o dense.pt2")
+    _print_result(result)
     return 0
+
+
+def _print_result(result: TrainResult) -> None:
+    from fullyconv.grid import format_size
+
+    card, size = result.card, format_size(result.card.window)
+    channels = f"{card.channels} channel{'s' if card.channels > 1 else ''}"
+    print(f"{result.path}: {size}, {channels}, {card.activation}, classes: {', '.join(card.classes)}")
+    print(f"validation accuracy: {result.validation_accuracy:.1%}, mean of the classes")
+    print(f"next: fullyconv convert {result.path} --window {size} -o dense.pt2")

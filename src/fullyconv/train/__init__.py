@@ -6,7 +6,7 @@ The networks that come with it do not pad, so that they can be converted exactly
 from fullyconv.train.crops import CropFolder, CropSet, list_crops, read_crops
 from fullyconv.train.events import BatchDone, EpochDone, Event, Listener, Note, ScanDone
 from fullyconv.train.factory import build_network
-from fullyconv.train.fit import FitData, Round, fit
+from fullyconv.train.fitting import FitData, Round, fit
 from fullyconv.train.labels import Labelling, decide_labelling
 from fullyconv.train.networks import append_activation, compact, worked
 from fullyconv.train.run import TrainResult, train

@@ -22,9 +22,7 @@ def build_augmentation(*, flip: bool) -> nn.Module:
     """
     kornia = import_kornia("augmentation")
     steps = [
-        kornia.RandomAffine(
-            degrees=12.0, translate=(0.06, 0.06), scale=(0.88, 1.12), padding_mode="reflection", p=0.8
-        ),
+        kornia.RandomAffine(degrees=12.0, translate=(0.06, 0.06), scale=(0.88, 1.12), padding_mode="reflection", p=0.8),
         kornia.RandomBrightness((0.8, 1.2), p=0.5),
         kornia.RandomContrast((0.7, 1.3), p=0.5),
         kornia.RandomGaussianBlur((3, 3), (0.2, 1.0), p=0.2),

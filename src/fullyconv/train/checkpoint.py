@@ -40,9 +40,7 @@ class CheckpointFile:
             return None
         content = self._read()
         saved = content["description"]
-        names = sorted(
-            name for name in {*saved, *self.description} if saved.get(name) != self.description.get(name)
-        )
+        names = sorted(name for name in {*saved, *self.description} if saved.get(name) != self.description.get(name))
         if names:
             raise OptionError(
                 f"{self.path}: this checkpoint is of a training with other {', '.join(names)}; "

@@ -68,9 +68,7 @@ class CropSet:
     def extend(self, images: NDArray[np.uint8], class_name: str) -> CropSet:
         """Returns these crops and `images`, uint8 `(M, C, H, W)`, as further crops of one class."""
         labels = np.full(len(images), self.classes.index(class_name), np.int64)
-        return CropSet(
-            np.concatenate([self.images, images]), np.concatenate([self.labels, labels]), self.classes
-        )
+        return CropSet(np.concatenate([self.images, images]), np.concatenate([self.labels, labels]), self.classes)
 
     def select(self, indices: NDArray[np.int64]) -> CropSet:
         """Returns the crops at `indices`, in that order."""
@@ -121,9 +119,7 @@ def read_crops(crops: CropFolder, window: Pair) -> tuple[CropSet, int]:
     return CropSet(stack_pictures(pictures, window), labels.astype(np.int64), crops.classes), resized
 
 
-def stack_pictures(
-    pictures: Sequence[Image8], window: Pair, channels: int | None = None
-) -> NDArray[np.uint8]:
+def stack_pictures(pictures: Sequence[Image8], window: Pair, channels: int | None = None) -> NDArray[np.uint8]:
     """Returns pictures `(H, W, 1 or 3)` of any sizes as uint8 `(N, C, height, width)` at window size.
 
     C is `channels`, or 1 if all are grey, else 3.

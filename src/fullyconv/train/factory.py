@@ -87,8 +87,7 @@ def _run_once(network: nn.Module, name: str, images: torch.Tensor) -> Any:
     except Exception as error:  # the user's own code may raise anything
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise OptionError(
-            f"network {name}: fails on crops of shape {tuple(images.shape)}: {reason[0]}; "
-            "build it for this window"
+            f"network {name}: fails on crops of shape {tuple(images.shape)}: {reason[0]}; build it for this window"
         ) from error
     finally:
         network.train(was_training)

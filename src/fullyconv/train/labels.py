@@ -50,9 +50,7 @@ class Labelling:
         return hits.astype(np.int64)
 
 
-def decide_labelling(
-    names: Sequence[str], *, positive: str | None = None, with_negatives: bool = False
-) -> Labelling:
+def decide_labelling(names: Sequence[str], *, positive: str | None = None, with_negatives: bool = False) -> Labelling:
     """Returns what the outputs mean for crops of the classes `names`.
 
     - One class, and large images without objects: one sigmoid unit; the background comes from the images.
@@ -93,9 +91,7 @@ def is_background(name: str) -> bool:
 
 def _label_one(name: str, backgrounds: list[str]) -> Labelling:
     if backgrounds:
-        raise DataError(
-            f"expected crops of an object, found only the background class {name!r}; add a class folder"
-        )
+        raise DataError(f"expected crops of an object, found only the background class {name!r}; add a class folder")
     return Labelling((name, BACKGROUND), name, BACKGROUND)
 
 

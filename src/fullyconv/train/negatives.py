@@ -54,8 +54,8 @@ def draw_boxes(size: Pair, window: Pair, count: int, generator: np.random.Genera
 def cut_boxes(image: Image8, boxes: Sequence[FloatBox], window: Pair, channels: int) -> NDArray[np.uint8]:
     """Returns the boxes of an image as crops at window size, uint8 `(N, channels, height, width)`.
 
-    Boxes that are larger than the window are averaged down, as the image is when it is scanned at that scale;
-    parts of a box outside the image are left out.
+    Boxes that are larger than the window are averaged down just as the image is when it is scanned at that
+    scale, so their edges take in a little of what lies around. Parts outside the image are left out.
     """
     pixels = match_colour(image, channels)
     picture = Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])

@@ -14,7 +14,7 @@ from fullyconv.images import find_images
 from fullyconv.train.checkpoint import CheckpointFile, describe_run
 from fullyconv.train.crops import CropFolder, CropSet, list_crops, read_crops
 from fullyconv.train.events import Listener, Note
-from fullyconv.train.fit import FitData
+from fullyconv.train.fitting import FitData
 from fullyconv.train.labels import Labelling, decide_labelling
 from fullyconv.train.negatives import NegativeBox, cut_negatives, draw_negatives
 from fullyconv.train.settings import TrainConfig
@@ -80,9 +80,7 @@ def plan_run(config: TrainConfig, progress: Listener) -> RunPlan:
     crops, resized = read_crops(folder, config.window)
     drawn = draw_negatives(images, config.window, config.mining.random_crops, config.seed)
     _tell_crops(crops, resized, progress)
-    training, validation = split_crops(
-        replace(crops, classes=labelling.classes), config.validation_share, config.seed
-    )
+    training, validation = split_crops(replace(crops, classes=labelling.classes), config.validation_share, config.seed)
     return RunPlan(
         config=config,
         labelling=labelling,
@@ -96,9 +94,7 @@ def plan_run(config: TrainConfig, progress: Listener) -> RunPlan:
 
 
 def _decide_labelling(config: TrainConfig, folder: CropFolder) -> Labelling:
-    labelling = decide_labelling(
-        folder.classes, positive=config.positive, with_negatives=bool(config.negatives)
-    )
+    labelling = decide_labelling(folder.classes, positive=config.positive, with_negatives=bool(config.negatives))
     needs_random = labelling.background is not None and labelling.background not in folder.classes
     if needs_random and not config.mining.random_crops:
         raise OptionError(
@@ -110,9 +106,7 @@ def _decide_labelling(config: TrainConfig, folder: CropFolder) -> Labelling:
 
 def _check_output(output: Path) -> None:
     if output.is_dir():
-        raise OutputError(
-            f"{output}: expected a file to write the model to, got a folder; choose another with -o"
-        )
+        raise OutputError(f"{output}: expected a file to write the model to, got a folder; choose another with -o")
     make_folder(output.parent)
 
 

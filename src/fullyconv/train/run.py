@@ -22,7 +22,7 @@ from fullyconv.train.events import (
     write_event,
 )
 from fullyconv.train.factory import build_network
-from fullyconv.train.fit import Round, States, fit
+from fullyconv.train.fitting import Round, States, fit
 from fullyconv.train.mining import make_scanner, mine
 from fullyconv.train.negatives import NegativeBox
 from fullyconv.train.networks import append_activation
@@ -120,7 +120,7 @@ def _fit_round(plan: RunPlan, state: _RunState, progress: Listener) -> EpochDone
 
 def _mine_round(plan: RunPlan, state: _RunState, progress: Listener) -> None:
     state.round_index += 1
-    scanner = make_scanner(state.network, plan.card, plan.config.mining.threshold)
+    scanner = make_scanner(state.network, plan.card, plan.config.mining.threshold, state.round_index)
     found, done = mine(scanner, plan.images, state.boxes, plan.config.mining, round_index=state.round_index)
     state.boxes += found
     state.history.append(done)

@@ -62,10 +62,10 @@ class MiningSettings:
             are drawn alike.
     """
 
-    rounds: int = 4
-    threshold: float = 0.3
+    rounds: int = 5
+    threshold: float = 0.1
     most_boxes: int = 50
-    random_crops: int = 50
+    random_crops: int = 100
     largest_overlap: float = 0.7
     background_share: float = 0.7
 
@@ -112,9 +112,7 @@ class TrainConfig:
         if len(self.window) != 2 or min(self.window) < 1:
             raise OptionError(f"window: expected (height, width) of at least 1 pixel, got {self.window}")
         if self.output.suffix != ".pt2":
-            raise OptionError(
-                f"{self.output}: expected a model file name that ends in .pt2; choose one with -o"
-            )
+            raise OptionError(f"{self.output}: expected a model file name that ends in .pt2; choose one with -o")
         check_number("validation_share", self.validation_share, above=0)
         check_number("validation_share", self.validation_share, below=1)
         check_number("seed", self.seed, at_least=0)

@@ -48,9 +48,7 @@ def weigh_crops(
 
 def measure_preprocessing(crops: CropSet) -> Preprocessing:
     """Returns the preprocessing that gives these crops mean 0 and standard deviation 1 in each channel."""
-    mean, std = np.array(
-        [_measure_values(crops.images[:, channel]) for channel in range(crops.images.shape[1])]
-    ).T
+    mean, std = np.array([_measure_values(crops.images[:, channel]) for channel in range(crops.images.shape[1])]).T
     return Preprocessing(
         scale=1 / 255,
         mean=tuple(round(float(value), 6) for value in mean),

@@ -95,9 +95,7 @@ def infer_first_strides(window: Pair) -> Pair:
 
 def _plan_stage(size: Pair, strides: Pair, channels: int) -> Stage:
     kernel_y, kernel_x = (_choose_kernel(*axis) for axis in zip(size, strides, strict=True))
-    convolved = Stage(kernel=(kernel_y, kernel_x), stride=strides, pool=(1, 1), channels=channels).reduce(
-        size
-    )
+    convolved = Stage(kernel=(kernel_y, kernel_x), stride=strides, pool=(1, 1), channels=channels).reduce(size)
     pool_y, pool_x = (
         2 if before > LARGEST_MAP and after >= 4 else 1 for before, after in zip(size, convolved, strict=True)
     )

@@ -50,9 +50,7 @@ def make_judgement(network: nn.Module, preprocessing: Preprocessing) -> Callable
     def judge(engine: Any, batch: Batch) -> torch.Tensor:
         network.eval()
         logits = network(normalise(batch[0].float() / 255, preprocessing))
-        judged = torch.stack(
-            [compute_losses(logits, batch[1]), find_hits(logits, batch[1]).to(logits.dtype)], 1
-        )
+        judged = torch.stack([compute_losses(logits, batch[1]), find_hits(logits, batch[1]).to(logits.dtype)], 1)
         return judged.double() * batch[2][:, None]
 
     return judge
@@ -86,6 +84,4 @@ def find_hits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 def _check_finite(loss: float, learning_rate: float) -> None:
     if not math.isfinite(loss):
-        raise OptionError(
-            f"training: expected a finite loss, got {loss}; lower the learning rate ({learning_rate:g})"
-        )
+        raise OptionError(f"training: expected a finite loss, got {loss}; lower the learning rate ({learning_rate:g})")

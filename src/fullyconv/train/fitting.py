@@ -133,9 +133,7 @@ def _plan_fit(data: FitData, settings: FitSettings, round_: Round) -> _Plan:
 
 def _build_parts(network: nn.Module, plan: _Plan, settings: FitSettings) -> _Parts:
     engine, handlers, metrics = (import_ignite(name) for name in ("engine", "handlers", "metrics"))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         settings.learning_rate,
@@ -145,9 +143,7 @@ def _build_parts(network: nn.Module, plan: _Plan, settings: FitSettings) -> _Par
     )
     trainer = engine.Engine(make_step(network, plan.preprocessing, settings, (optimizer, schedule)))
     evaluator = engine.Engine(make_judgement(network, plan.preprocessing))
-    stopping = handlers.EarlyStopping(
-        settings.patience, lambda done: -float(done.state.metrics["mean"][0]), trainer
-    )
+    stopping = handlers.EarlyStopping(settings.patience, lambda done: -float(done.state.metrics["mean"][0]), trainer)
     for part in (trainer, evaluator):
         metrics.Average().attach(part, "mean")
     for part in (trainer, evaluator, stopping):
@@ -175,17 +171,13 @@ def _attach_handlers(parts: _Parts, plan: _Plan, round_: Round, listener: Listen
     def validate(trainer: Any) -> None:
         parts.evaluator.run(list(plan.validation.list_batches(VALIDATION_BATCH)))
         loss, accuracy = parts.evaluator.state.metrics["mean"].tolist()
-        epoch = EpochDone(
-            round_.index, trainer.state.epoch, float(trainer.state.metrics["mean"]), loss, accuracy
-        )
+        epoch = EpochDone(round_.index, trainer.state.epoch, float(trainer.state.metrics["mean"]), loss, accuracy)
         parts.best.keep(parts.network, epoch)
         listener(epoch)
 
     if round_.save is not None:
         save = round_.save
-        checkpoint = import_ignite("handlers").Checkpoint(
-            parts.name_states(), lambda states, *_: save(states)
-        )
+        checkpoint = import_ignite("handlers").Checkpoint(parts.name_states(), lambda states, *_: save(states))
         parts.trainer.add_event_handler(events.EPOCH_COMPLETED, checkpoint)
 
 
