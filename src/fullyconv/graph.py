@@ -145,6 +145,14 @@ class Slice(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Select(Operation):
+    """One index of one axis, which goes away. Inputs: x."""
+
+    axis: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pad(Operation):
     """Padding before and after each axis; negative values crop. Inputs: x."""
 

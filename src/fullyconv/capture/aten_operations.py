@@ -27,6 +27,7 @@ from fullyconv.graph import (
     PRelu,
     Reduce,
     Regroup,
+    Select,
     Shape,
     Slice,
     Softmax,
@@ -206,6 +207,11 @@ def _slice(use: Use) -> Normal:
     return Slice(axis, start, stop, step), use.names("self")
 
 
+def _select(use: Use) -> Normal:
+    axis = use.axis(use["dim"])
+    return Select(axis, use["index"] % use.shape()[axis]), use.names("self")
+
+
 def _pad(use: Use) -> Normal:
     flat = list(use["pad"])
     pairs = [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]  # last axis first
@@ -253,6 +259,7 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "split_with_sizes": _split,
     "chunk": _split,
     "slice": _slice,
+    "select": _select,
     "pad": _pad,
     "constant_pad_nd": _pad,
 }

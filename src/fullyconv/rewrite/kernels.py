@@ -87,7 +87,9 @@ def _read_affine(fold: AffineFold, read: Read) -> tuple[Floats, Floats]:
         assert mean is not None and variance is not None  # without statistics it is no ChannelAffine
         scale = (1.0 if weight is None else weight) / np.sqrt(variance + fold.op.eps)
         return scale, (0.0 if bias is None else bias) - mean * scale
-    assert isinstance(fold.op, Pointwise) and constants[0] is not None  # what the rules fold
-    value, zero, one = constants[0], np.zeros((1, 1, 1)), np.ones((1, 1, 1))
+    assert isinstance(fold.op, Pointwise)  # the rules fold nothing else
+    value = constants[0] if constants else np.array(fold.op.scalars[0])
+    assert value is not None  # only batch normalisation has inputs that may be missing
+    zero, one = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
     forms = {"add": (one, value), "sub": (one, -value), "mul": (value, zero), "div": (1 / value, zero)}
     return forms[fold.op.name]

@@ -109,7 +109,7 @@ class _WeightStore:
             return self._captured.graph.constants[name].read()
 
         array = make_weight(weight, read) if isinstance(weight, Weight) else make_shifted_bias(weight, read)
-        return torch.from_numpy(np.ascontiguousarray(array)).to(origin)
+        return torch.from_numpy(np.array(array, order="C")).to(origin)
 
 
 def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> WindowedHead:

@@ -11,7 +11,7 @@ from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import CropMap, SliceChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Concat, Node, Pad, Slice, Split
+from fullyconv.graph import Concat, Node, Pad, Select, Slice, Split
 
 
 @rule(Concat)
@@ -65,18 +65,20 @@ def carry_slice(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     op = node.op
     assert isinstance(op, Slice)
-    field = build.prepare(node, get_field(inputs))
-    if isinstance(field, Refusal):
-        return field
-    if (op.start, op.stop, op.step) == (0, field.shape[op.axis], 1):
-        return (field,)
-    if {factor.kind for factor in field.axes[op.axis]} == {Kind.CHANNEL}:
-        part = _slice_channels(node, field, op, build)
-        return part if isinstance(part, Refusal) else (part,)
-    for kind in (Kind.Y, Kind.X):
-        if field.find_axis(kind) == op.axis:
-            return _crop(node, field, op, kind, build)
-    return Refusal("slices the batch, or an axis that holds several others")
+    part = _take(node, inputs, op, build)
+    return part if isinstance(part, Refusal) else (part,)
+
+
+@rule(Select)
+def carry_select(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """One index is a slice of one, without its axis; refused like a slice."""
+    op = node.op
+    assert isinstance(op, Select)
+    outcome = _take(node, inputs, Slice(op.axis, op.index, op.index + 1, 1), build)
+    if isinstance(outcome, Refusal):
+        return outcome
+    axes = outcome.axes
+    return (outcome.with_axes((*axes[: op.axis], *axes[op.axis + 1 :])),)
 
 
 @rule(Pad)
@@ -103,6 +105,20 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
     return (replace(field, tensor=tensor, axes=axes, channels=channels, y=lines[0], x=lines[1]),)
 
 
+def _take(node: Node, inputs: Inputs, op: Slice, build: Build) -> Field | Refusal:
+    field = build.prepare(node, get_field(inputs))
+    if isinstance(field, Refusal):
+        return field
+    if (op.start, op.stop, op.step) == (0, field.shape[op.axis], 1):
+        return field
+    if {factor.kind for factor in field.axes[op.axis]} == {Kind.CHANNEL}:
+        return _slice_channels(node, field, op, build)
+    for kind in (Kind.Y, Kind.X):
+        if field.find_axis(kind) == op.axis:
+            return _crop(node, field, op, kind, build)
+    return Refusal("slices the batch, or an axis that holds several others")
+
+
 def _slice_channels(node: Node, field: Field, op: Slice, build: Build) -> Field | Refusal:
     axis = field.axes[op.axis]
     if not axis or len(select(axis, Kind.CHANNEL)) != len(axis):
@@ -118,7 +134,7 @@ def _slice_channels(node: Node, field: Field, op: Slice, build: Build) -> Field 
     return replace(field, tensor=tensor, axes=axes, channels=channels)
 
 
-def _crop(node: Node, field: Field, op: Slice, kind: Kind, build: Build) -> Outcome:
+def _crop(node: Node, field: Field, op: Slice, kind: Kind, build: Build) -> Field | Refusal:
     after = field.shape[op.axis] - op.stop
     sliding = Sliding(1, op.step, -op.start, -after)
     whole = Sliding()
@@ -132,7 +148,7 @@ def _crop(node: Node, field: Field, op: Slice, kind: Kind, build: Build) -> Outc
     extent = lines[0].extent if kind is Kind.Y else lines[1].extent
     kept = (Factor(kind, extent),) if extent > 1 else ()
     axes = (*field.axes[: op.axis], kept, *field.axes[op.axis + 1 :])
-    return (replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1]),)
+    return replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1])
 
 
 def _without(axes: Axes, axis: int) -> tuple[int, Axes]:

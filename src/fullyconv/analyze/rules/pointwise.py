@@ -37,7 +37,10 @@ def carry_pointwise(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if len(fields) == 1:
         if fields[0].shape != shape:
             return Refusal("a constant broadcasts the value to a larger one")
-        if any(_varies_over(build.constants[name].shape, fields[0].axes, Kind.Y, Kind.X) for name in constants):
+        over_positions = [
+            name for name in constants if _varies_over(build.constants[name].shape, fields[0].axes, Kind.Y, Kind.X)
+        ]
+        if over_positions or fields[0].affine:
             return _defer(node, inputs, constants, build)
     return _apply(node, inputs, build)
 
@@ -67,9 +70,10 @@ def _defer(node: Node, inputs: Inputs, constants: list[str], build: Build) -> Ou
     assert isinstance(op, Pointwise)
     if op.name not in _LINEAR or (inputs[0] is None and op.name not in _COMMUTATIVE):
         return Refusal("a constant that differs between positions comes before an operation that is not linear")
-    if not all(build.constants[name].shape for name in constants) or len(constants) != 1:
+    if len(constants) + len(op.scalars) != 1:
         return Refusal("several constants differ between positions")
-    fold = AffineFold(op, tuple(constants), _lay_out(build.constants[constants[0]].shape, value))
+    shape = build.constants[constants[0]].shape if constants else ()
+    fold = AffineFold(op, tuple(constants), _lay_out(shape, value))
     return (replace(value, affine=(*value.affine, fold)),)
 
 

@@ -1,0 +1,88 @@
+"""How large a tile may be: a budget in bytes, divided by what one input pixel costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from fullyconv.capture.module import read_device, read_dtype
+from fullyconv.errors import OptionError
+from fullyconv.grid import Pair
+from fullyconv.scan.scorer import DenseScorer
+
+DEFAULT_MEMORY_BYTES = 512 * 2**20
+
+# An operation needs what it reads and what it writes. Beyond that a residual branch may be waiting, and the
+# CPU kernels work on a re-ordered copy: twice the largest operation covers both.
+_SAFETY = 2
+
+
+def largest_tile_px(dense: DenseScorer, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> int:
+    """Returns how many pixels a tile may read so that running it takes about `memory_bytes` at most.
+
+    The network's weights and the image itself are not counted: they are there however large the tiles are.
+
+    Raises:
+        OptionError: the budget is not at least one byte.
+    """
+    if memory_bytes < 1:
+        raise OptionError(f"memory: expected at least 1 byte, got {memory_bytes}")
+    return max(1, memory_bytes // measure_bytes_per_pixel(dense))
+
+
+def measure_bytes_per_pixel(dense: DenseScorer) -> int:
+    """Returns what running the network costs for each pixel of its input, in bytes.
+
+    Rule: one run on an image of about two windows a side; of all its operations, the one whose tensors, read
+    and written, are the largest; twice that (a waiting residual branch, a kernel's own copy), plus the input.
+    Weights do not count.
+    """
+    height, width = _choose_size(dense)
+    image = torch.zeros(
+        (1, dense.card.channels, height, width),
+        dtype=read_dtype(dense.module),
+        device=read_device(dense.module),
+    )
+    largest = _LargestOperation(dense.module)
+    with torch.no_grad(), largest:
+        dense(image)
+    return ceil((_SAFETY * largest.bytes + image.nbytes) / (height * width))
+
+
+def _choose_size(dense: DenseScorer) -> Pair:
+    height, width = (
+        window + max(1, -(-window // stride)) * stride
+        for window, stride in zip(dense.grid.window_px, dense.grid.stride_px, strict=True)
+    )
+    return height, width
+
+
+class _LargestOperation(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Watches a run; `bytes` is the most that one operation read and wrote, the module's weights aside."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        own = (*module.parameters(), *module.buffers())
+        self._own = {tensor.untyped_storage().data_ptr() for tensor in own}
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Runs the operation and notes how much it touched."""
+        outputs = func(*args, **(kwargs or {}))
+        sizes = dict(self._measure((args, kwargs, outputs)))
+        self.bytes = max(self.bytes, sum(sizes.values()))
+        return outputs
+
+    def _measure(self, values: object) -> Iterator[tuple[int, int]]:
+        for value in tree_leaves(values):
+            if isinstance(value, torch.Tensor):
+                storage = value.untyped_storage()
+                if storage.data_ptr() not in self._own:
+                    yield storage.data_ptr(), storage.nbytes()

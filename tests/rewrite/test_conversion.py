@@ -1,0 +1,221 @@
+"""Every classifier of the zoo: the right tier and guarantee, and scores that equal the classifier's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+import fullyconv
+import zoo
+from fullyconv.errors import CaptureError, ImageError, ModelError, OptionError
+
+FP32_RTOL = 2e-5  # DESIGN section 5: up to 1.2e-5 for one convolution against one linear layer
+FP64_RTOL = 1e-12
+
+
+def crop_errors(model: nn.Module, dense: fullyconv.DenseModel, images: torch.Tensor) -> list[float]:
+    """Returns the largest difference from the model on pixel crops, relative to the largest score, by output."""
+    grid = dense.grid
+    maps = pytree.tree_leaves(dense(images))
+    rows, columns = grid.shape((images.shape[2], images.shape[3]))
+    worst, largest = [0.0] * len(maps), [0.0] * len(maps)
+    for i in range(rows):
+        for j in range(columns):
+            x0, y0, x1, y1 = grid.box_xyxy((i, j))
+            with torch.no_grad():
+                crops = pytree.tree_leaves(model(images[:, :, y0:y1, x0:x1]))
+            for k, (score_map, crop) in enumerate(zip(maps, crops, strict=True)):
+                assert score_map.shape[-2:] == (rows, columns)
+                difference = (score_map[..., i, j].reshape(crop.shape) - crop).abs().max().item()
+                worst[k] = max(worst[k], difference)
+                largest[k] = max(largest[k], crop.abs().max().item())
+    return [difference / size for difference, size in zip(worst, largest, strict=True)]
+
+
+def make_images(entry: zoo.Entry, rows: int, columns: int, extra: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
+    (h, w), (sy, sx) = entry.window, entry.stride
+    generator = torch.Generator().manual_seed(1)
+    size = (h + rows * sy + extra[0], w + columns * sx + extra[1])
+    return torch.randn(2, entry.channels, *size, generator=generator, dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_report(name: str) -> None:
+    entry = zoo.ZOO[name]
+    dense = fullyconv.convert(zoo.build(name), entry.window)
+    report = dense.report
+    assert (report.tier, report.guarantee) == (entry.tier, entry.guarantee)
+    assert dense.grid.stride_px == entry.stride
+    assert dense.card.channels == entry.channels
+    assert bool(report.reasons) == bool(report.split) == (entry.tier == 2)
+    assert bool(report.guarantee_reasons) == (entry.guarantee == zoo.FEATURES)
+    assert (report.shared_flops == 1) == (entry.tier == 1)
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, FP32_RTOL), (torch.float64, FP64_RTOL)])
+def test_equals_crops(name: str, dtype: torch.dtype, rtol: float) -> None:
+    """At the window always; at sizes that are window + k*stride and that are not, where crops are guaranteed."""
+    entry = zoo.ZOO[name]
+    model = zoo.build(name, dtype)
+    dense = fullyconv.convert(model, entry.window)
+    images = [make_images(entry, 0, 0, (0, 0), dtype)]
+    if entry.guarantee == zoo.CROPS:
+        extra = (entry.stride[0] - 1, entry.stride[1] // 2)
+        images += [make_images(entry, 2, 1, (0, 0), dtype), make_images(entry, 1, 2, extra, dtype)]
+    for image in images:
+        assert max(crop_errors(model, dense, image)) < rtol
+
+
+@pytest.mark.parametrize("name", ["plain", "alexnet", "outputs", "attention", "shuffle", "odd_parts", "recurrent"])
+def test_survives_saving(name: str, tmp_path: pytest.TempPathFactory) -> None:
+    entry = zoo.ZOO[name]
+    dense = fullyconv.convert(zoo.build(name), entry.window)
+    dense.save(tmp_path / "dense.pt2")
+    loaded = fullyconv.load(tmp_path / "dense.pt2")
+    assert (loaded.grid, loaded.card, loaded.report) == (dense.grid, dense.card, dense.report)
+    assert (loaded.margins_px, loaded.feature_maps) == (dense.margins_px, dense.feature_maps)
+    images = make_images(entry, 1, 2, (0, 0), torch.float32)
+    expected, got = dense(images), loaded(images)
+    assert pytree.tree_structure(expected) == pytree.tree_structure(got)
+    for a, b in zip(pytree.tree_leaves(expected), pytree.tree_leaves(got), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_torch_alone_opens_a_saved_file(tmp_path: pytest.TempPathFactory) -> None:
+    dense = fullyconv.convert(zoo.build("plain"), (26, 38))
+    dense.save(tmp_path / "dense.pt2")
+    image = torch.randn(1, 1, 26, 38)
+    alone = torch.export.load(str(tmp_path / "dense.pt2")).module()(image)
+    torch.testing.assert_close(alone, dense(image), rtol=0, atol=0)
+
+
+def test_a_classifier_is_no_dense_network(tmp_path: pytest.TempPathFactory) -> None:
+    program = torch.export.export(zoo.build("plain"), (torch.zeros(2, 1, 26, 38),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    with pytest.raises(ModelError, match="expected a dense network, got a classifier"):
+        fullyconv.load(tmp_path / "model.pt2")
+
+
+@pytest.mark.parametrize("name", ["plain", "resnet", "attention", "shuffle"])
+@pytest.mark.parametrize("batch", [1, 2, "any"])
+def test_programs_and_files_convert_alike(name: str, batch: int | str, tmp_path: pytest.TempPathFactory) -> None:
+    """A program of torch.export gives what its module gives, whichever batch size it was exported for."""
+    entry = zoo.ZOO[name]
+    model = zoo.build(name)
+    example = torch.zeros(2 if batch == "any" else batch, entry.channels, *entry.window)
+    shapes = ({0: torch.export.Dim.AUTO},) if batch == "any" else None
+    program = torch.export.export(model, (example,), dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "model.pt2")
+    images = make_images(entry, 1, 2, (1, 0), torch.float32)
+    expected = fullyconv.convert(model, entry.window)
+    for source in (program, tmp_path / "model.pt2", str(tmp_path / "model.pt2")):
+        dense = fullyconv.convert(source, entry.window)
+        assert (dense.report.tier, dense.report.guarantee) == (expected.report.tier, expected.report.guarantee)
+        torch.testing.assert_close(dense(images), expected(images), rtol=1e-5, atol=1e-6)
+
+
+def test_the_model_is_not_changed() -> None:
+    model = zoo.build("vgg").train()
+    model[0].eval()
+    flags = [child.training for child in model.modules()]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    dense = fullyconv.convert(model, (28, 28))
+    assert [child.training for child in model.modules()] == flags
+    with torch.no_grad():
+        for parameter in dense.module.parameters():
+            parameter.zero_()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+def test_names_are_the_classifiers_own() -> None:
+    model = zoo.build("vgg")
+    dense = fullyconv.convert(model, (28, 28))
+    own = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
+    assert dense.module.state_dict().keys() == own
+    assert dense.module.get_parameter("10.weight").shape == (16, 12, 7, 7)
+
+
+def test_arrays_and_tensors() -> None:
+    dense = fullyconv.convert(zoo.build("plain"), (26, 38))
+    array = np.random.default_rng(0).normal(size=(2, 1, 40, 50))
+    scores = dense(array)
+    assert isinstance(scores, np.ndarray) and scores.dtype == np.float32
+    tensor = dense(torch.from_numpy(array).float())
+    np.testing.assert_array_equal(scores, tensor.numpy())
+    assert not tensor.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_any_float_dtype(dtype: torch.dtype) -> None:
+    model = zoo.build("plain", dtype)
+    dense = fullyconv.convert(model, (26, 38))
+    images = torch.randn(1, 1, 26, 38).to(dtype)
+    scores = dense(images)
+    assert scores.dtype is dtype
+    rtol = 50 * torch.finfo(dtype).eps
+    torch.testing.assert_close(scores[..., 0, 0], model(images), rtol=rtol, atol=rtol, check_dtype=True)
+    assert dense(images.float().numpy()).dtype in (np.float64, np.float32, np.float16)
+
+
+def test_bad_images() -> None:
+    dense = fullyconv.convert(zoo.build("plain"), (26, 38))
+    with pytest.raises(ImageError, match=r"expected \(N, 1, H, W\), got \(1, 3, 40, 40\)"):
+        dense(torch.zeros(1, 3, 40, 40))
+    with pytest.raises(ImageError, match=r"expected floats.*got torch.uint8"):
+        dense(np.zeros((1, 1, 40, 40), np.uint8))
+    with pytest.raises(ImageError, match="smaller than the window: expected at least 38x26"):
+        dense(torch.zeros(1, 1, 40, 37))
+
+
+def test_bad_models() -> None:
+    model = zoo.build("plain")
+    with pytest.raises(CaptureError, match=r"does not run on a window of 30x30 pixels.*mat1 and mat2"):
+        fullyconv.convert(model, (30, 30))
+    with pytest.raises(OptionError, match=r"window: expected \(height, width\)"):
+        fullyconv.convert(model)
+    with pytest.raises(OptionError, match=r"window: expected \(height, width\) in whole pixels"):
+        fullyconv.convert(model, (0, 3))
+    with pytest.raises(ModelError, match=r"expected a torch.nn.Module"):
+        fullyconv.convert(lambda x: x, (3, 3))  # type: ignore[arg-type]
+    with torch.no_grad():
+        model[0][0].weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ModelError, match=r"0.0.weight: expected finite weights"):
+        fullyconv.convert(model, (26, 38))
+
+
+def test_the_worked_example() -> None:
+    """DESIGN, section 1: 64x128 crops, a 2x4 feature map, 403 windows on 1024x512."""
+    torch.manual_seed(0)
+    model = zoo.randomise(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 8, 8), nn.ReLU(),
+            nn.Flatten(), nn.Linear(16 * 4 * 2, 4), nn.ReLU(), nn.Linear(4, 1), nn.Sigmoid(),
+        )
+    )  # fmt: skip
+    dense = fullyconv.convert(model, (128, 64))
+    assert dense.grid == fullyconv.Grid((128, 64), (32, 32), (4, 2))
+    assert [(layer.name, layer.old_shape, layer.new_shape) for layer in dense.report.layers] == [
+        ("6", (4, 128), (4, 16, 4, 2)),
+        ("8", (1, 4), (1, 4, 1, 1)),
+    ]
+    assert dense.card.activation == "sigmoid"
+    images = torch.randn(1, 3, 512, 1024)
+    scores = dense(images)
+    assert scores.shape == (1, 1, 13, 31) and scores.numel() == 403
+    assert max(crop_errors(model, dense, images)) < 1e-5
+    assert max(crop_errors(model.double(), fullyconv.convert(model, (128, 64)), images.double())) < 1e-12
+
+
+def test_logits_come_before_the_last_activation() -> None:
+    dense = fullyconv.convert(zoo.build("outputs"), (28, 44))
+    images = torch.randn(1, 3, 40, 60)
+    scores, logits = dense.module(images), dense.module.logits(images)
+    torch.testing.assert_close(scores["class"], logits["class"].softmax(1))
+    torch.testing.assert_close(scores["score"], logits["score"].sigmoid())
+    torch.testing.assert_close(scores["more"][1], logits["more"][1])
+    assert dense.card.activation == "softmax"

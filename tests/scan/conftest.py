@@ -1,0 +1,94 @@
+"""Converted networks to scan with: without padding, with padding, and with a head that runs on windows."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+import fullyconv
+from fullyconv import DenseModel
+
+
+class Branches(nn.Module):
+    """Gives what `trunk` gives, and that plus 1 and plus 2."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, images: torch.Tensor) -> dict[str, object]:
+        scores = self.trunk(images)
+        return {"main": scores, "others": (scores + 1, scores + 2)}
+
+
+class Gated(nn.Module):
+    """A squeeze-excitation: each channel times a weight that depends on the whole window."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1), nn.ReLU(), nn.Conv2d(2, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images * self.gate(images)
+
+
+def build_plain() -> nn.Module:
+    """Window 14x18 (height, width), stride (2, 4), two classes."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 5, 3, stride=(1, 2)), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(5 * 4 * 3, 2), nn.Softmax(dim=1)),
+    )
+
+
+def build_padded() -> nn.Module:
+    """Window 16x16, stride 4, one class; two padded convolutions and a padded pool."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, stride=2, padding=1)),
+        *(nn.ReLU(), nn.MaxPool2d(3, stride=1, padding=1), nn.Flatten(), nn.Linear(4 * 4 * 4, 1), nn.Sigmoid()),
+    )
+
+
+def build_gated() -> nn.Module:
+    """Window 16x16, stride 2; padded before the gate, so that the shared trunk and the window both count."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), Gated(6), nn.Conv2d(6, 4, 3), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+    )
+
+
+NETWORKS = {
+    "plain": (build_plain, (14, 18)),
+    "padded": (build_padded, (16, 16)),
+    "gated": (build_gated, (16, 16)),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many threads cost more than they bring on tensors this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=NETWORKS)
+def dense(request: pytest.FixtureRequest) -> DenseModel:
+    torch.manual_seed(5)
+    build, window = NETWORKS[request.param]
+    return fullyconv.convert(build().eval(), window=window)
+
+
+@pytest.fixture
+def dense_with_branches() -> DenseModel:
+    torch.manual_seed(5)
+    return fullyconv.convert(Branches(build_plain()).eval(), window=(14, 18))
+
+
+@pytest.fixture
+def dense_with_margins() -> DenseModel:
+    torch.manual_seed(5)
+    return fullyconv.convert(build_padded().eval(), window=(16, 16))
