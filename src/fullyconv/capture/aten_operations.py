@@ -151,7 +151,8 @@ def _permute(use: Use) -> Normal:
 
 def _transpose(use: Use) -> Normal:
     order = list(range(len(use.shape())))
-    a, b = use.axis(use["dim0"]), use.axis(use["dim1"])
+    names = ("axis0", "axis1") if "axis0" in use.arguments else ("dim0", "dim1")  # swapaxes and its kin
+    a, b = (use.axis(use[name]) for name in names)
     order[a], order[b] = order[b], order[a]
     return Permute(tuple(order)), use.names("self")
 
@@ -240,7 +241,7 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "expand": _expand,
     "permute": _permute,
     "transpose": _transpose,
-    "swapaxes": _transpose,
+    **dict.fromkeys(("swapaxes", "swapdims"), _transpose),
     "t": _t,
     "numpy_T": _t,
     **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "dropout_identity"), _identity),

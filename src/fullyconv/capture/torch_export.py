@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
@@ -118,7 +118,9 @@ def _read_program(program: ExportedProgram) -> CapturedModel:
     for node in program.graph.nodes:
         if node.op == "call_function":
             reader.read(node)
-    outputs = [arg for node in program.graph.nodes if node.op == "output" for arg in node.args[0]]
+    # Functional programs also return what was written into the image or into buffers; that is not the model's.
+    returned = zip(program.graph.output_node().args[0], program.graph_signature.output_specs, strict=True)
+    outputs = [arg for arg, spec in returned if spec.kind is OutputKind.USER_OUTPUT]
     graph = Graph(
         image=reader.image,
         nodes=tuple(reader.nodes),

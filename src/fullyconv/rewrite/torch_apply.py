@@ -103,6 +103,10 @@ class _WeightStore:
         tensors = self._captured.tensors
         if isinstance(weight, Weight) and weight.is_plain:
             return tensors[weight.source].clone()
+        if isinstance(weight, Weight) and weight.layout and not weight.bins and not weight.affine:
+            layout = weight.layout  # moved in its own precision, so that nothing is rounded or held twice
+            ordered = tensors[weight.source].reshape(layout.view).permute(layout.order)
+            return ordered.expand(layout.full).reshape(layout.shape).clone()
         origin = tensors[weight.source if isinstance(weight, Weight) else weight.weight.source]
 
         def read(name: str) -> Any:

@@ -1,0 +1,213 @@
+"""One sample at a time: the converted network beside the references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from fullyconv.capture.module import read_dtype
+from fullyconv.errors import CaptureError
+from fullyconv.grid import Pair
+from fullyconv.verify.comparison import Guarantee, Pairing
+from fullyconv.verify.cut import Cut, SplitError, find_cut
+from fullyconv.verify.duplicate import copy_network
+from fullyconv.verify.fidelity import Fidelity, Measured, measure_fidelity
+from fullyconv.verify.original import Answer, Model, Original
+from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
+from fullyconv.verify.placement import locate_axes
+from fullyconv.verify.references import answer_crops, answer_patches, pad_to_strides
+from fullyconv.verify.samples import Sample
+from fullyconv.verify.splits import MapAxes
+from fullyconv.verify.subject import Subject, run_dense
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """Both networks in one number type, ready to run.
+
+    Attributes:
+        subject: the converted network's facts.
+        module: the converted network.
+        original: the user's model.
+        trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
+            known, or if the image itself is cut: then feature windows are image crops.
+        why_uncut: why it is not known; "" if the image itself is cut.
+        fault: why that is a fault of the conversion; "" if it is none.
+    """
+
+    subject: Subject
+    module: nn.Module
+    original: Original
+    trunk: tuple[Cut, tuple[MapAxes, ...]] | None
+    why_uncut: str = ""
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What has been found so far in one number type."""
+
+    pairings: list[Pairing] = field(default_factory=list)
+    fidelity: list[Fidelity] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """The converted network's outputs for one sample: values of the chosen windows, or why there are none."""
+
+    sample: Sample
+    cells: tuple[Cell, ...]
+    dense: Mapping[str, Measured]
+    faults: Mapping[str, str]
+    failure: str = ""
+
+
+def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
+    """Returns both networks in `dtype`, with the place of the feature map in the original, if it has one.
+
+    Raises:
+        CaptureError: the original fails on a window in this number type; or the converted network does, where
+            it is kept in another: that proves nothing against it.
+    """
+    original = Original(model, subject.probe.image, dtype)
+    module, probe = copy_network(subject.module, dtype), subject.probe
+    if read_dtype(subject.module) != dtype:
+        _require_running(module, original)
+    if probe.is_image():
+        return Bench(subject, module, original, None)
+    names = [split.name for split in probe.splits]
+    try:
+        cut = find_cut(original, probe)
+        axes = locate_axes(original, cut, names, subject.grid.stride_px)
+    except SplitError as error:
+        return Bench(subject, module, original, None, str(error), fault=str(error))
+    except Exception as error:
+        return Bench(subject, module, original, None, _explain(error))
+    return Bench(subject, module, original, (cut, axes))
+
+
+def _require_running(module: nn.Module, original: Original) -> None:
+    try:
+        run_dense(module, original.window)
+    except Exception as error:
+        raise CaptureError(f"the converted network fails in {original.dtype}: {_explain(error)}") from error
+
+
+def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
+    """Adds the comparison on images of exactly the window's size, where both networks must always agree."""
+    cells = tuple((image, 0, 0) for image in range(len(sample.images)))
+    run = _run(bench, sample, cells)
+    answers = bench.original.answer(sample.images)
+    findings.pairings.extend(_pair("window", run, answers))
+    findings.notes.extend(_compare_activations(run, answers))
+
+
+def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
+    """Adds the comparisons on one sample with both references."""
+    run = _run(bench, sample, cells)
+    crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
+    if bench.subject.guarantee == "image crops":
+        findings.pairings.extend(_pair("image crops", run, crops))
+    else:
+        findings.fidelity.extend(_measure(run, crops))
+    if bench.trunk is not None:
+        _check_patches(bench, bench.trunk, run, findings)
+    elif bench.fault and bench.subject.guarantee == "feature windows":
+        findings.pairings.append(_fail(run, bench.fault))
+    elif bench.why_uncut:
+        findings.notes.append(f"feature windows: checked at window size only ({bench.why_uncut})")
+
+
+def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
+    sample, grid = run.sample, bench.subject.grid
+    images = pad_to_strides(sample.images, grid) if bench.subject.align else sample.images
+    try:
+        answers = answer_patches(bench.original, trunk, images, grid, run.cells)
+    except Exception as error:
+        findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
+        return
+    findings.pairings.extend(_pair("feature windows", run, answers))
+
+
+def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...]) -> _Run:
+    try:
+        maps = run_dense(bench.module, sample.images.to(bench.original.dtype))
+    except Exception as error:
+        return _Run(sample, cells, {}, {}, f"the converted network fails: {_explain(error)}")
+    shape = bench.subject.grid.shape(sample.size_px())
+    faults = {name: _find_fault(values.scores, len(sample.images), shape) for name, values in maps.items()}
+    dense = {
+        name: Measured(
+            pick_cells(values.scores, cells),
+            None if values.logits is None else pick_cells(values.logits, cells),
+        )
+        for name, values in maps.items()
+        if not faults[name]
+    }
+    return _Run(sample, cells, dense, faults)
+
+
+def _find_fault(score_map: Tensor, images: int, grid_shape: Pair) -> str:
+    if score_map.dim() >= 3 and (score_map.shape[0], *score_map.shape[-2:]) == (images, *grid_shape):
+        return ""
+    return (
+        f"expected scores ({images}, ..., {grid_shape[0]}, {grid_shape[1]}), "
+        f"the converted network gives {tuple(score_map.shape)}"
+    )
+
+
+def _pair(guarantee: Guarantee, run: _Run, answers: Mapping[str, Answer]) -> Iterator[Pairing]:
+    def pairing(name: str, found: Tensor | None, expected: Tensor | None, detail: str = "") -> Pairing:
+        return Pairing(guarantee, name, "scores", *facts, found, expected, detail)
+
+    facts = (run.sample.name, run.sample.size_px(), run.cells)
+    for name in dict.fromkeys([*answers, *run.dense, *run.faults]):
+        answer, dense = answers.get(name), run.dense.get(name)
+        if answer is None:
+            yield pairing(name, None, None, "the original has no such output")
+        elif dense is None:
+            missing = "the converted network has no such output"
+            yield pairing(name, None, answer.scores, run.failure or run.faults.get(name) or missing)
+        else:
+            yield pairing(name, dense.scores, answer.scores)
+            if dense.logits is not None and answer.logits is not None:
+                yield Pairing(guarantee, name, "logits", *facts, dense.logits, answer.logits)
+
+
+def _fail(run: _Run, why: str) -> Pairing:
+    return Pairing(
+        "feature windows",
+        "all",
+        "scores",
+        run.sample.name,
+        run.sample.size_px(),
+        run.cells,
+        None,
+        None,
+        why,
+    )
+
+
+def _measure(run: _Run, crops: Mapping[str, Answer]) -> Iterator[Fidelity]:
+    image = (run.sample.name, run.sample.size_px())
+    for name, dense in run.dense.items():
+        answer = crops.get(name)
+        if answer is not None and drop_ones(answer.scores).shape == drop_ones(dense.scores).shape:
+            yield measure_fidelity(name, image, dense, Measured(answer.scores, answer.logits))
+
+
+def _compare_activations(run: _Run, answers: Mapping[str, Answer]) -> Iterator[str]:
+    for name, dense in run.dense.items():
+        answer = answers.get(name)
+        if answer is not None and (answer.logits is None) != (dense.logits is None):
+            whose = "the converted network" if answer.logits is None else "the original"
+            yield f"{name}: only scores are compared; {whose} alone shows logits before a last activation"
+
+
+def _explain(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,193 @@
+"""The original in two halves: its trunk on a whole image, its head on patches of the feature map.
+
+Both halves are the user's own forward. The trunk runs until it has made the feature map and is then stopped;
+the head runs on a window and finds, where the feature map is made, the patch put in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fullyconv.errors import ModelError
+from fullyconv.verify.calls import Call, Watcher
+from fullyconv.verify.original import Answer, Original
+from fullyconv.verify.route import Place, RouteError, RouteGuard, RouteRecorder
+from fullyconv.verify.splits import Probe
+
+# The tensor as the conversion knows it and as the forward makes it differ by the order of sums, and by constants
+# that one of them keeps in float32; another tensor of a random probe differs by about its largest value.
+_RECOGNISED = {torch.float64: 1e-5, torch.float32: 1e-3}
+
+# The same head on the same values differs by the order of sums, if at all.
+_EQUAL = {torch.float64: 1e-9, torch.float32: 1e-3}
+
+# Any seed: an image other than the probe, so that what the head gets past the cut shows.
+_OTHER_SEED = 20
+
+
+class SplitError(ModelError):
+    """The tensors named as the split are none of the original's, or the head depends on more than them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a forward makes its feature maps.
+
+    Attributes:
+        places: for each split tensor the calls that make it, in their order.
+        steps: the route of the whole forward at window size.
+    """
+
+    places: tuple[tuple[Place, ...], ...]
+    steps: tuple[str, ...]
+
+    def all_places(self) -> tuple[Place, ...]:
+        """Returns every place once."""
+        return tuple(dict.fromkeys(place for places in self.places for place in places))
+
+    def guard(self) -> RouteGuard:
+        """Returns a watcher that stops a forward which leaves the route before the last place."""
+        return RouteGuard(self.steps, self.all_places())
+
+
+def find_cut(original: Original, probe: Probe) -> Cut:
+    """Returns where the forward makes the split tensors, known by their values for the probe.
+
+    Several calls in a row may make the same values: a pool to the size that the map has anyway, a copy, a
+    rectifier after a rectifier. The first counts: everything after it sees what is put there, and whatever
+    does nothing at window size alone then works on patches, as it must, and not on the whole map. Only where
+    the same tensor is computed twice, side by side, do all of them count. The same values in the same order
+    are the same tensor, whatever its shape: a map of one cell is found before it is flattened.
+
+    Raises:
+        SplitError: no call makes one of the tensors, or the head depends on more than them.
+    """
+    search = _Search([original.fill_batch(split.value.to(original.dtype)) for split in probe.splits])
+    recorder = RouteRecorder()
+    original.run(probe.image, recorder, search)
+    for split, places in zip(probe.splits, search.found, strict=True):
+        if not places:
+            raise SplitError(f"{split.name}: expected a tensor of the original here, but none of its calls makes it")
+    for candidates in ([found[:1] for found in search.found], search.found):
+        cut = Cut(tuple(tuple(found) for found in candidates), tuple(recorder.steps))
+        if _is_complete(original, cut):
+            return cut
+    raise SplitError(
+        f"{', '.join(split.name for split in probe.splits)}: the head gets something past the split, so its "
+        "outputs on patches are not those of the original"
+    )
+
+
+def _is_complete(original: Original, cut: Cut) -> bool:
+    shape = original.window.shape
+    other = torch.randn(shape, generator=torch.Generator().manual_seed(_OTHER_SEED), dtype=original.dtype)
+    answers = run_head(original, cut, run_trunk(original, cut, other))
+    return all(_is_same(answers[name].scores, answer.scores, _EQUAL) for name, answer in original.answer(other).items())
+
+
+def run_trunk(original: Original, cut: Cut, images: Tensor) -> list[Tensor]:
+    """Returns the feature maps of whole images `(N, C, H, W)`, one for each split tensor.
+
+    Raises:
+        RouteError: the forward depends on the image's size before the feature maps are made.
+        Exception: whatever the user's own forward raises on an image larger than the window.
+    """
+    firsts = [places[0] for places in cut.places]
+
+    def compute(given: list[Tensor]) -> list[Tensor]:
+        catcher = _Catcher(firsts)
+        with contextlib.suppress(_AllCaughtError):
+            original.run(given[0], cut.guard(), catcher)
+            raise RouteError("the model's forward ends before its feature maps are made")
+        return [catcher.caught[place] for place in firsts]
+
+    return original.in_batches([images], compute)
+
+
+def run_head(original: Original, cut: Cut, patches: Sequence[Tensor]) -> dict[str, Answer]:
+    """Returns the outputs, by name, of the original's head for patches `(B, ...)`, one for each split tensor.
+
+    Raises:
+        RouteError: the forward depends on the number of images.
+    """
+
+    def prepare(given: list[Tensor]) -> tuple[Tensor, list[Watcher]]:
+        count = len(given[0])
+        patch_at = {
+            place: original.fill_batch(patch)
+            for places, patch in zip(cut.places, given, strict=True)
+            for place in places
+        }
+        dummies = original.window[torch.arange(count) % len(original.window)]
+        return dummies, [cut.guard(), _Injector(patch_at)]
+
+    return original.collect_answers(patches, prepare)
+
+
+class _Search:
+    """Finds the calls that make given tensors."""
+
+    def __init__(self, wanted: Sequence[Tensor]) -> None:
+        self._wanted = wanted
+        self.found: list[list[Place]] = [[] for _ in wanted]
+
+    def before(self, call: Call) -> None:
+        pass
+
+    def after(self, call: Call, made: Sequence[Tensor]) -> None:
+        for leaf, tensor in enumerate(made):
+            for wanted, found in zip(self._wanted, self.found, strict=True):
+                if _recognise(tensor, wanted):
+                    found.append(Place(call.operation, call.ordinal, leaf))
+
+
+class _AllCaughtError(BaseException):
+    """Stops a forward; no `except Exception` in the user's own code may stop it."""
+
+
+class _Catcher:
+    """Keeps the tensors made at some places and stops the forward after the last."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = places
+        self.caught: dict[Place, Tensor] = {}
+
+    def before(self, call: Call) -> None:
+        pass
+
+    def after(self, call: Call, made: Sequence[Tensor]) -> None:
+        for place in self._places:
+            if place.is_made_by(call):
+                self.caught[place] = made[place.leaf].clone()
+        if len(self.caught) == len(set(self._places)):
+            raise _AllCaughtError
+
+
+class _Injector:
+    """Puts patches where the forward makes its feature maps."""
+
+    def __init__(self, patch_at: dict[Place, Tensor]) -> None:
+        self._patch_at = patch_at
+
+    def before(self, call: Call) -> None:
+        pass
+
+    def after(self, call: Call, made: Sequence[Tensor]) -> None:
+        for place, patch in self._patch_at.items():
+            if place.is_made_by(call):
+                made[place.leaf].copy_(patch.reshape(made[place.leaf].shape))
+
+
+def _recognise(made: Tensor, wanted: Tensor) -> bool:
+    if made.numel() != wanted.numel() or made.dtype != wanted.dtype or not made.numel():
+        return False
+    return _is_same(made.reshape(wanted.shape), wanted, _RECOGNISED)
+
+
+def _is_same(found: Tensor, wanted: Tensor, limits: Mapping[torch.dtype, float]) -> bool:
+    return bool((found - wanted).abs().max() <= limits[wanted.dtype] * wanted.abs().max())

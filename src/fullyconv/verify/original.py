@@ -1,0 +1,204 @@
+"""The user's own model, run as it is, on windows.
+
+Nothing of the conversion is used here. The forward that runs is the user's Python code (or the exported
+program, if that is what the user has), so what it computes is right by definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fullyconv.capture.pt2 import load_classifier
+from fullyconv.errors import CaptureError, OptionError
+from fullyconv.verify.calls import Call, CallWatch, Watcher
+from fullyconv.verify.duplicate import copy_network
+from fullyconv.verify.outputs import name_outputs
+
+Model = nn.Module | torch.export.ExportedProgram | str | Path
+
+# Windows in one forward: small enough for memory, large enough to be no slower.
+_BATCH = 16
+
+_ACTIVATIONS = {"aten._softmax.default", "aten.sigmoid.default", "aten.sigmoid_.default"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """One output of the original for B windows.
+
+    Attributes:
+        scores: `(B, ...)`.
+        logits: the input of the last softmax or sigmoid, `(B, ...)`; None if the output is not made by one.
+    """
+
+    scores: Tensor
+    logits: Tensor | None
+
+
+def open_original(model: Model) -> nn.Module:
+    """Returns the user's model as a module.
+
+    Raises:
+        ModelError: a file cannot be used.
+        OptionError: it is none of the kinds of models.
+    """
+    if isinstance(model, (str, Path)):
+        return load_classifier(Path(model))[0]
+    if isinstance(model, torch.export.ExportedProgram):
+        return model.module(check_guards=False)
+    if isinstance(model, nn.Module):
+        return model
+    raise OptionError(
+        "verify: expected the original as a module, an exported program or the path of a .pt2 file, "
+        f"got {type(model).__name__}"
+    )
+
+
+class Original:
+    """A copy of the user's model in one number type, in evaluation mode, on the CPU.
+
+    The model itself is not touched.
+
+    Attributes:
+        dtype: the number type, float32 or float64.
+        window: images that the model is known to take, `(B, C, h, w)`.
+
+    Raises:
+        CaptureError: the model fails at window size in this number type.
+        ModelError: the model cannot be copied.
+        OptionError: it is none of the kinds of models.
+    """
+
+    def __init__(self, model: Model, window: Tensor, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.window = window.to(dtype)
+        self._module = copy_network(open_original(model), dtype)
+        self._batch = find_batch(self._module, self.window)
+        outputs = name_outputs(self.run(self.window))
+        self._sizes = {tensor[0].numel() for tensor in outputs.values()}
+
+    def run(self, images: Tensor, *watchers: Watcher) -> Any:
+        """Returns what the forward gives for `(B, C, H, W)`, while the watchers see its calls."""
+        with torch.no_grad(), CallWatch(*watchers):
+            return self._module(self.fill_batch(images.to(self.dtype, copy=True)))
+
+    def fill_batch(self, tensor: Tensor) -> Tensor:
+        """Returns `(B, ...)` repeated up to the batch size that the model demands, if it demands one."""
+        return tensor if self._batch is None else tensor[torch.arange(self._batch) % len(tensor)]
+
+    def in_batches(self, tensors: Sequence[Tensor], compute: Callable[[list[Tensor]], list[Tensor]]) -> list[Tensor]:
+        """Returns what `compute` makes of tensors `(B, ...)`, given a few of the B at a time."""
+        step = self._batch or _BATCH
+        count = len(tensors[0])
+        parts = []
+        for start in range(0, count, step):
+            given = [tensor[start : start + step] for tensor in tensors]
+            parts.append([made[: len(given[0])] for made in compute(given)])
+        return [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
+
+    def answer(self, windows: Tensor) -> dict[str, Answer]:
+        """Returns the outputs, by name, for windows `(B, C, h, w)`."""
+        return self.collect_answers([windows], lambda given: (given[0], []))
+
+    def collect_answers(
+        self,
+        tensors: Sequence[Tensor],
+        prepare: Callable[[list[Tensor]], tuple[Tensor, list[Watcher]]],
+    ) -> dict[str, Answer]:
+        """Returns the outputs, by name, for B windows of which `tensors` hold something each.
+
+        Args:
+            tensors: `(B, ...)` each.
+            prepare: turns a part of them into the images to run and the watchers of that forward.
+        """
+        names: list[tuple[str, bool]] = []
+
+        def compute(given: list[Tensor]) -> list[Tensor]:
+            images, watchers = prepare(given)
+            recorder = _ActivationRecorder(self._sizes)
+            outputs = name_outputs(self.run(images, recorder, *watchers))
+            logits = {name: recorder.find_logits(scores) for name, scores in outputs.items()}
+            names[:] = [(name, values is not None) for name, values in logits.items()]
+            return [*outputs.values(), *(values for values in logits.values() if values is not None)]
+
+        made = self.in_batches(tensors, compute)
+        logits = iter(made[len(names) :])
+        return {
+            name: Answer(scores, next(logits) if has_logits else None)
+            for (name, has_logits), scores in zip(names, made, strict=False)
+        }
+
+
+def find_batch(module: nn.Module, window: Tensor) -> int | None:
+    """Returns the only batch size that a module takes, None if it takes any.
+
+    A program of torch.export says it: at another size it may give wrong values rather than fail. Others are
+    tried, because a forward may have a batch size written into it.
+
+    Raises:
+        CaptureError: the module fails with every batch size.
+    """
+    stated = _read_batch(module)
+    if stated is not None:
+        return stated
+    problems = []
+    for size in (3, 2, 1):
+        try:
+            with torch.no_grad():
+                outputs = name_outputs(module(window[torch.arange(size) % len(window)]))
+        except Exception as error:
+            problems.append(f"{type(error).__name__}: {error}")
+            continue
+        if all(tensor.dim() > 0 and len(tensor) == size for tensor in outputs.values()):
+            return None if size == 3 else size
+        problems.append(f"its outputs do not begin with the batch of {size}")
+    raise CaptureError(f"the original fails on a window in {window.dtype}: {problems[-1]}")
+
+
+def _read_batch(module: nn.Module) -> int | None:
+    if not isinstance(module, torch.fx.GraphModule):
+        return None
+    image = next(node for node in module.graph.nodes if node.op == "placeholder")
+    shape = getattr(image.meta.get("val"), "shape", (None,))
+    return shape[0] if isinstance(shape[0], int) else None
+
+
+class _ActivationRecorder:
+    """Keeps the inputs of the calls that may be the last activation, by their size per window."""
+
+    def __init__(self, sizes: set[int]) -> None:
+        self._sizes = sizes
+        self._input = torch.empty(0)
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def before(self, call: Call) -> None:
+        if self._may_be_last(call):
+            self._input = call.arguments[0].clone()
+
+    def after(self, call: Call, made: Sequence[Tensor]) -> None:
+        if self._may_be_last(call):
+            # A copy, because what is put in the activation's place is not made of this input.
+            self._seen.append((self._input, made[0].clone()))
+
+    def _may_be_last(self, call: Call) -> bool:
+        if call.operation not in _ACTIVATIONS:
+            return False
+        values = call.arguments[0]
+        return bool(values.dim()) and values[0].numel() in self._sizes
+
+    def find_logits(self, scores: Tensor) -> Tensor | None:
+        """Returns what the activation that made `scores` was given, in their shape.
+
+        Between the two there may be views: the values are the same, in the same order.
+        """
+        flat = scores.reshape(-1)
+        for logits, activated in reversed(self._seen):
+            if activated.numel() == flat.numel() and torch.equal(activated.reshape(-1), flat):
+                return logits.reshape(scores.shape)
+        return None

@@ -1,0 +1,64 @@
+"""The slow, obvious references: pixel crops, and patches of the feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fullyconv.grid import Grid
+from fullyconv.verify.cut import Cut, run_head, run_trunk
+from fullyconv.verify.original import Answer, Original
+from fullyconv.verify.outputs import Cell
+from fullyconv.verify.splits import MapAxes, cut_patches
+
+
+def answer_crops(original: Original, images: Tensor, grid: Grid, cells: Sequence[Cell]) -> dict[str, Answer]:
+    """Returns what the original gives for the pixels of B windows of images `(N, C, H, W)`, by output."""
+    height, width = grid.window_px
+    windows = []
+    for image, row, column in cells:
+        y, x = grid.origin_yx((row, column))
+        windows.append(images[image, :, y : y + height, x : x + width])
+    return original.answer(torch.stack(windows))
+
+
+def answer_patches(
+    original: Original,
+    trunk: tuple[Cut, Sequence[MapAxes]],
+    images: Tensor,
+    grid: Grid,
+    cells: Sequence[Cell],
+) -> dict[str, Answer]:
+    """Returns what the original's head gives for the patches of B windows, by output.
+
+    Args:
+        original: the model.
+        trunk: where its forward makes the feature maps, and how each lies on the image.
+        images: `(N, C, H, W)`; the trunk runs once over them whole.
+        grid: the windows.
+        cells: which of them.
+
+    Raises:
+        ModelError: a feature map has no patch for a window.
+        Exception: whatever the user's own forward raises on an image larger than the window.
+    """
+    cut, axes = trunk
+    maps = run_trunk(original, cut, images)
+    patches = [cut_patches(feature_map, its, grid, cells) for feature_map, its in zip(maps, axes, strict=True)]
+    return run_head(original, cut, patches)
+
+
+def pad_to_strides(images: Tensor, grid: Grid) -> Tensor:
+    """Returns images `(N, C, H, W)` with zeros right and bottom up to the window and whole strides.
+
+    Networks whose branches round their sizes differently run on such images only; so does the converted
+    network, which drops the cells that fall outside.
+    """
+    missing = [
+        -(size - window) % stride
+        for size, window, stride in zip(images.shape[-2:], grid.window_px, grid.stride_px, strict=True)
+    ]
+    return F.pad(images, (0, missing[1], 0, missing[0]))

@@ -1,0 +1,107 @@
+"""What a check found, for people and for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fullyconv.grid import format_size
+from fullyconv.verify.comparison import Comparison
+from fullyconv.verify.fidelity import Fidelity
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Whether a converted network equals the original, and how far it is from it.
+
+    Attributes:
+        guarantee: what was promised: "image crops", or "feature windows" alone.
+        comparisons: every comparison made.
+        fidelity: where only feature windows are promised, the distance from pixel crops.
+        notes: what could not be checked or not as strictly, and why; empty if all was.
+        seed: of the random images and of the choice of windows.
+    """
+
+    guarantee: str
+    comparisons: tuple[Comparison, ...]
+    fidelity: tuple[Fidelity, ...] = ()
+    notes: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was something to compare and every comparison passed."""
+        return bool(self.comparisons) and all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def checked_beyond_window(self) -> bool:
+        """Whether any image larger than the window was compared."""
+        return any(comparison.guarantee != "window" for comparison in self.comparisons)
+
+    @property
+    def errors(self) -> dict[str, dict[str, float]]:
+        """The largest relative error by guarantee and number type: `errors["image crops"]["float64"]`."""
+        errors: dict[str, dict[str, float]] = {}
+        for comparison in self.comparisons:
+            by_dtype = errors.setdefault(comparison.guarantee, {})
+            by_dtype[comparison.dtype] = max(by_dtype.get(comparison.dtype, 0.0), comparison.max_rel)
+        return errors
+
+    def to_json(self) -> str:
+        """Returns the report as JSON; infinities, which JSON does not have, become null."""
+        content = {"passed": self.passed, "errors": self.errors, **dataclasses.asdict(self)}
+        return json.dumps(_make_finite(content), indent=2)
+
+    def __str__(self) -> str:
+        return "\n".join(_write_lines(self))
+
+
+def _write_lines(report: VerifyReport) -> Iterator[str]:
+    verdict = "passed" if report.passed else "FAILED"
+    if report.passed and not report.checked_beyond_window:
+        verdict = "passed at window size only; nothing larger could be checked"
+    yield f"{verdict} (promised: {report.guarantee}; seed {report.seed})"
+    for guarantee, dtype in dict.fromkeys((item.guarantee, item.dtype) for item in report.comparisons):
+        yield _summarise([item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)])
+    yield from (f"  failed: {_describe(item)}" for item in report.comparisons if not item.passed)
+    yield from (f"  distance from crops: {_describe_fidelity(item)}" for item in report.fidelity)
+    yield from (f"  note: {note}" for note in report.notes)
+
+
+def _summarise(comparisons: list[Comparison]) -> str:
+    worst = max(comparisons, key=lambda item: item.max_rel / item.tolerance)
+    cells = sum(item.cells for item in comparisons if item.quantity == "scores")
+    verdict = "equal" if all(item.passed for item in comparisons) else "NOT EQUAL"
+    return (
+        f"  {worst.guarantee:15} {worst.dtype}  {verdict:9}  relative error {worst.max_rel:.1e} "
+        f"(allowed {worst.tolerance:.0e}), {cells} windows"
+    )
+
+
+def _describe(item: Comparison) -> str:
+    place = f"{item.guarantee}, {item.dtype}, {item.output} ({item.quantity}), {item.image}"
+    if item.detail:
+        return f"{place}: {item.detail}"
+    return f"{place} {format_size(item.image_px)}: relative error {item.max_rel:.1e} at cell {item.worst_cell}"
+
+
+def _describe_fidelity(item: Fidelity) -> str:
+    correlation = "-" if item.correlation is None else f"{item.correlation:.3f}"
+    top1 = "-" if item.top1_agreement is None else f"{item.top1_agreement:.0%}"
+    return (
+        f"{item.output}, {item.image} {format_size(item.image_px)}, {item.cells} windows: difference at most "
+        f"{item.max_difference:.3g}, mean {item.mean_difference:.3g}, correlation {correlation}, "
+        f"same class {top1}"
+    )
+
+
+def _make_finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _make_finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_make_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,107 @@
+"""What is checked: a converted network and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fullyconv.analyze import make_plan
+from fullyconv.analyze.plan import FeatureMap
+from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
+from fullyconv.grid import Grid
+from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.verify.fidelity import Measured
+from fullyconv.verify.outputs import name_outputs
+from fullyconv.verify.splits import Probe, SplitTensor
+
+# Random windows compared on their own: as many as this much arithmetic allows, in multiply-accumulates, because
+# a wrong weight shows only where its unit is awake.
+_WINDOW_MACS = 16e9
+_FEWEST_WINDOWS, _MOST_WINDOWS = 8, 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A converted network, as far as checking it needs to know it.
+
+    Attributes:
+        module: runs on `(N, C, H, W)` and gives `(N, ..., Gy, Gx)` for each output of the original, in its
+            structure; `module.logits` gives the same before a last softmax or sigmoid.
+        grid: where its scores lie.
+        guarantee: what it promises.
+        align: whether it pads images with zeros right and bottom to the window and whole strides.
+        probe: what the split tensors are for a random window, by which they are recognised in the original.
+        windows: how many random windows to compare on their own.
+    """
+
+    module: nn.Module
+    grid: Grid
+    guarantee: Literal["image crops", "feature windows"]
+    align: bool
+    probe: Probe
+    windows: int = _MOST_WINDOWS
+
+
+def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
+    """Returns what checking `dense` needs to know of it.
+
+    The original is captured only to name its feature maps: their values for a random window say which tensors
+    of its forward they are. What those are on larger images, the original's own forward computes.
+
+    Raises:
+        CaptureError: the original cannot run at the window, or cannot be followed.
+    """
+    captured = capture(original, dense.grid.window_px, dense.card.channels)
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(captured.graph.image.shape, generator=generator, dtype=torch.float64)
+    maps = _find_feature_maps(dense, captured)
+    values = _evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
+    splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
+    report = dense.report
+    probe, windows = Probe(image, splits), _count_windows(captured)
+    return Subject(dense.module, dense.grid, report.guarantee, report.align, probe, windows)
+
+
+def _count_windows(captured: CapturedModel) -> int:
+    macs = sum(node.macs for node in captured.graph.nodes)
+    return max(_FEWEST_WINDOWS, min(_MOST_WINDOWS, int(_WINDOW_MACS / max(macs, 1))))
+
+
+def _evaluate(captured: CapturedModel, image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
+    try:
+        return list(evaluate(captured, image, names))
+    except RuntimeError:  # a model with float32 written into it; its feature maps are known well enough by that
+        return [value.to(image.dtype) for value in evaluate(captured, image.float(), names)]
+
+
+def _find_feature_maps(dense: DenseModel, captured: CapturedModel) -> tuple[FeatureMap, ...]:
+    """Returns the feature maps by the names they have in this capture.
+
+    A network converted from another form of the same model, a file say, may know them by other names.
+    """
+    graph = captured.graph
+    shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
+    shapes[graph.image.name] = graph.image.shape
+    known = all(shapes.get(feature_map.value) == feature_map.shape for feature_map in dense.feature_maps)
+    return dense.feature_maps if known else make_plan(graph).feature_maps
+
+
+def run_dense(module: Any, images: Tensor) -> dict[str, Measured]:
+    """Returns the outputs `(N, ..., Gy, Gx)` of a converted network by name.
+
+    The logits are None where they are the scores, because there is no last activation.
+    """
+    with torch.no_grad():
+        scores = name_outputs(module(images))
+        logits = name_outputs(module.logits(images))
+    return {
+        name: Measured(values, None if _is_equal(logits[name], values) else logits[name])
+        for name, values in scores.items()
+    }
+
+
+def _is_equal(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())

@@ -1,0 +1,37 @@
+"""What difference is still rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from fullyconv.verify.comparison import Comparison, Pairing, judge, measure_noise
+from fullyconv.verify.rounding import Rounding
+
+FLOAT32_TOLERANCE = 2e-5
+"""Relative to the largest reference score. A convolution and a linear layer sum the same K products in
+another order; at K of a few hundred that alone was seen to reach 1.2e-5 in float32, whose unit is 6e-8."""
+
+FLOAT64_TOLERANCE = 1e-10
+"""The unit of float64 is 1.1e-16, 5e8 times smaller than that of float32: 2e-5 would become 4e-14. Deep
+networks amplify it; 1e-10 leaves a factor of 2500 for that and is far below what a wrong weight does."""
+
+NOISE_FACTOR = 4.0
+"""Where rounding is measured, this many times as much is allowed. In float32 the original itself may be further
+than FLOAT32_TOLERANCE from what it gives in float64, and two networks that both round differ by about twice as
+much; computed weights that were rounded to be stored move the scores as far as `rounding` measures."""
+
+
+def judge_all(pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Rounding) -> tuple[Comparison, ...]:
+    """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it."""
+    exact = {pairing.key(): pairing.expected for pairing in pairings.get(torch.float64, ())}
+    comparisons = []
+    for dtype, found in pairings.items():
+        for pairing in found:
+            noise = rounding.get((pairing.output, pairing.quantity), 0.0)
+            if dtype == torch.float32:
+                noise = max(noise, measure_noise(pairing.expected, exact.get(pairing.key())))
+            least = FLOAT64_TOLERANCE if dtype == torch.float64 else FLOAT32_TOLERANCE
+            comparisons.append(judge(pairing, dtype, max(least, NOISE_FACTOR * noise)))
+    return tuple(comparisons)

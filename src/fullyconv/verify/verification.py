@@ -1,0 +1,129 @@
+"""Whether a converted network equals the original: references, two number types, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fullyconv.errors import CaptureError, OptionError
+from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.verify.checks import Findings, check_sample, check_window, set_up
+from fullyconv.verify.original import Model, open_original
+from fullyconv.verify.report import VerifyReport
+from fullyconv.verify.rounding import find_computed, measure_rounding
+from fullyconv.verify.samples import (
+    Sample,
+    choose_cells,
+    make_random_samples,
+    make_window_sample,
+    read_samples,
+)
+from fullyconv.verify.subject import Subject, describe
+from fullyconv.verify.verdict import judge_all
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """How thoroughly to check.
+
+    Attributes:
+        windows_per_image: windows compared at most on each image (corners always).
+        seed: of the random images and of the choice of windows.
+    """
+
+    windows_per_image: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.windows_per_image < 1:
+            raise OptionError(f"windows_per_image: expected at least 1, got {self.windows_per_image}")
+
+
+DEFAULTS = VerifySettings()
+
+
+def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: VerifySettings = DEFAULTS) -> VerifyReport:
+    """Returns whether a converted network gives what its classifier gives, and how far they are apart.
+
+    Three references, in float64 and float32: the classifier on images of exactly the window's size; its head
+    on patches of the feature map that its trunk makes of the whole image; and, where that is promised, the
+    classifier on the pixels of each window. Where it is not promised, the distance from crops is measured.
+
+    Args:
+        dense: from `convert` or `load`.
+        model: the classifier: a module, an exported program, or the path of a `.pt2`; it is not changed.
+        images: one or several of: a path; a `(H, W)` or `(H, W, C)` uint8 array, prepared as the card says; a
+            float array or tensor `(C, H, W)` or `(N, C, H, W)`, which is network input already. If None,
+            random ones of two sizes, one of which leaves rest pixels.
+        settings: how many windows of each image, and the seed.
+
+    Raises:
+        CaptureError: the classifier cannot run at the window.
+        ImageError: an image cannot be read or does not suit the network.
+        ModelError: the classifier's file cannot be used, or the classifier cannot be copied.
+        OptionError: the model or an image is none of the kinds above.
+    """
+    original = open_original(model)
+    if images is None:
+        samples = make_random_samples(dense.grid, dense.card.channels, settings.seed)
+    else:
+        samples = read_samples(images, dense.card)
+    return verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+
+
+def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings) -> VerifyReport:
+    """Returns the report on a converted network.
+
+    Float64 decides: a right conversion and a wrong one are eleven orders of magnitude apart there. Float32 is
+    checked as well, because that is what people run.
+
+    Raises:
+        CaptureError: the networks run in neither number type.
+    """
+    found, problems = {}, []
+    for dtype in (torch.float64, torch.float32):
+        try:
+            found[dtype] = _check(subject, model, samples, settings, dtype)
+        except CaptureError as error:
+            problems.append(error)
+    if not found:
+        raise problems[-1]
+    computed = find_computed(subject.module, open_original(model))
+    rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
+    notes = [f"not checked in one number type: {error}" for error in problems]
+    notes += [note for findings in found.values() for note in findings.notes]
+    return VerifyReport(
+        guarantee=subject.guarantee,
+        comparisons=judge_all({dtype: findings.pairings for dtype, findings in found.items()}, rounding),
+        fidelity=tuple(next(iter(found.values())).fidelity),
+        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed)])),
+        seed=settings.seed,
+    )
+
+
+def _check(
+    subject: Subject,
+    model: Model,
+    samples: Sequence[Sample],
+    settings: VerifySettings,
+    dtype: torch.dtype,
+) -> Findings:
+    bench, findings = set_up(subject, model, dtype), Findings()
+    channels = subject.probe.image.shape[1]
+    windows = make_window_sample(subject.grid, channels, settings.seed, subject.windows)
+    check_window(bench, windows, findings)
+    for sample in samples:
+        shape = subject.grid.shape(sample.size_px())
+        cells = choose_cells(len(sample.images), shape, settings.windows_per_image, settings.seed)
+        check_sample(bench, sample, cells, findings)
+    return findings
+
+
+def _note_computed(computed: Sequence[str]) -> list[str]:
+    if not computed:
+        return []
+    names = ", ".join([*computed[:3], *(["..."] if computed[3:] else [])])
+    return [f"computed weights, kept rounded, so the tolerance is wider: {len(computed)} ({names})"]

@@ -1,0 +1,65 @@
+"""Counting cells, against torch's own layers; where cells look, against a slow reference."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from fullyconv.analyze.geometry import Line, Sliding
+
+slidings = st.builds(
+    Sliding, kernel=st.integers(1, 5), stride=st.integers(1, 4), before=st.integers(0, 2), after=st.integers(0, 2)
+)
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.booleans(), st.integers(5, 40), st.data())
+def test_counts_like_torch(kernel: int, stride: int, ceil: bool, cells: int, data: st.DataObject) -> None:
+    pad = data.draw(st.integers(0, kernel // 2))
+    pooled = F.max_pool1d(torch.zeros(1, 1, cells), kernel, stride, pad, ceil_mode=ceil)
+    assert Sliding(kernel, stride, pad, pad, ceil).count(cells) == pooled.shape[-1]
+
+
+@given(st.lists(slidings, min_size=1, max_size=4), st.integers(20, 60))
+@settings(deadline=None)
+def test_a_cell_depends_on_the_pixels_that_it_says(slides: list[Sliding], pixels: int) -> None:
+    line, reach = Line(pixels), [{pixel} for pixel in range(pixels)]
+    for sliding in slides:
+        padded = [set()] * sliding.before + reach + [set()] * sliding.after
+        if len(padded) < sliding.kernel:
+            return
+        line = line.slide(sliding)
+        starts = range(0, len(padded) - sliding.kernel + 1, sliding.stride)
+        reach = [set().union(*padded[start : start + sliding.kernel]) for start in starts]
+    assert len(reach) == line.extent == line.count(pixels)
+    for place, seen in enumerate(reach):
+        said = range(place * line.stride + line.first, place * line.stride + line.last)
+        assert seen <= set(said)
+        if min(said) >= 0 and max(said) < pixels and seen:
+            assert {min(said), max(said)} <= seen
+
+
+@given(st.lists(slidings, min_size=1, max_size=4), st.integers(30, 60), st.integers(0, 3))
+def test_windows_add_one_cell_each_stride(slides: list[Sliding], window: int, more: int) -> None:
+    line = Line(window)
+    for sliding in slides:
+        line = line.slide(sliding)
+        if line.extent < 1:
+            return
+    assert line.count(window + more * line.stride) == line.extent + more
+
+
+def test_agreement_is_for_all_sizes() -> None:
+    floor, ceil = Line(20).slide(Sliding(3, 2)), Line(20).slide(Sliding(3, 2, ceil=True))
+    assert not floor.agrees(ceil, 20)
+    assert any(floor.count(size) != ceil.count(size) for size in range(20, 40))
+    same = Line(20).slide(Sliding(1, 2))
+    padded = Line(20).slide(Sliding(3, 2, 1, 1))
+    assert same.agrees(padded, 20)
+    assert all(same.count(size) == padded.count(size) for size in range(20, 60))
+
+
+def test_join_covers_both() -> None:
+    a, b = Line(20).slide(Sliding(3, 1, 1, 1)), Line(20).slide(Sliding(5, 1, 2, 2))
+    assert (a.join(b).first, a.join(b).last) == (-2, 3)

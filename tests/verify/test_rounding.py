@@ -1,0 +1,69 @@
+"""Computed weights are told from re-ordered ones, and their rounding is measured."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fullyconv.verify.rounding import find_computed, measure_rounding
+
+IMAGES = torch.randn(2, 6, 4, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
+class Mix(nn.Module):
+    """A 1x1 convolution, and its logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(6, 5, 1)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, generator=torch.Generator().manual_seed(3))
+
+    def logits(self, images: Tensor) -> Tensor:
+        return self.layer(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits(images).sigmoid()
+
+
+def test_order_and_repetition_make_no_computed_weight():
+    original, dense = nn.Linear(6, 5), nn.Module()
+    dense.kernel = nn.Parameter(original.weight.detach().reshape(5, 2, 3).permute(0, 2, 1)[:, :, :, None])
+    dense.bias = nn.Parameter(original.bias.detach().flip(0))
+    dense.register_buffer("spread", original.bias.detach()[:, None].expand(5, 7).clone())
+    dense.register_buffer("count", torch.tensor(3))
+    assert find_computed(dense, original) == ()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_one_other_value_makes_a_computed_weight(dtype):
+    original = nn.Linear(6, 5).to(dtype)
+    dense = copy.deepcopy(original)
+    assert find_computed(dense, original) == ()
+    with torch.no_grad():
+        dense.weight[2, 3] *= 1.5
+    assert find_computed(dense, original) == ("weight",)
+    with torch.no_grad():
+        dense.bias[0] = dense.bias[1]
+        dense.weight.copy_(original.weight)
+    assert find_computed(dense, original) == ()  # values of the bias, repeated
+    dense.bias = nn.Parameter(torch.cat([original.bias.detach(), original.weight.detach()[0]]))
+    assert find_computed(dense, original) == ("bias",)
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [(torch.float32, 2**-24), (torch.bfloat16, 2**-8)])
+def test_rounding_is_about_half_a_unit_of_the_kept_number_type(dtype, unit):
+    rounding = measure_rounding(Mix().to(dtype), ["layer.weight"], IMAGES, seed=0)
+    assert set(rounding) == {("scores", "scores"), ("scores", "logits")}
+    assert 0.1 * unit < rounding["scores", "logits"] < unit
+
+
+def test_without_computed_weights_there_is_no_rounding():
+    assert measure_rounding(Mix(), [], IMAGES, seed=0) == {}
+
+
+def test_a_network_that_fails_has_none():
+    assert measure_rounding(Mix(), ["layer.weight"], IMAGES[:, :2], seed=0) == {}
