@@ -13,7 +13,7 @@ SIDES = st.integers(8, 512)
 @given(st.tuples(SIDES, SIDES))
 def test_every_window_has_a_small_map_and_a_stride_of_a_power_of_two(window):
     rows, columns = reduce_window(window)
-    assert 2 <= rows <= 8 and 2 <= columns <= 8
+    assert 3 <= rows <= 6 and 3 <= columns <= 6
     for stride in infer_stride(plan_stages(window)):
         assert stride & (stride - 1) == 0
 

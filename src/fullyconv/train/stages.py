@@ -11,7 +11,9 @@ from fullyconv.errors import OptionError
 from fullyconv.grid import Pair, format_size
 
 SMALLEST_WINDOW = 8
-LARGEST_MAP = 8  # cells a side; above it the fully connected layer would hold most of the weights
+LARGEST_MAP = 6  # cells a side; above it the fully connected layer would hold most of the weights
+POOLED_FROM = 13  # cells a side; pooling a smaller map would lose where the parts of an object are
+FEWEST_STAGES = 2
 FIRST_CHANNELS, MOST_CHANNELS = 16, 128
 
 
@@ -41,13 +43,15 @@ class Stage:
 
 
 def plan_stages(window: Pair) -> tuple[Stage, ...]:
-    """Returns the stages that reduce `window`, `(height, width)` in pixels, to 2 to 8 cells a side.
+    """Returns the stages that reduce `window`, `(height, width)` in pixels, to 3 to 6 cells a side.
 
-    Every stage halves the axes that still have more than 8 cells; a large window starts with a strided
-    convolution, because its first layers would cost most of the time. The total stride is a power of two.
+    Every stage convolves, and halves the axes that have more than 12 cells; then convolutions alone follow,
+    down to 6 cells. So the stride stays small, and a window is never far off an object. A large window starts
+    with a strided convolution, because its first layers would cost most of the time. The total stride is a
+    power of two.
 
     >>> [stage.pool for stage in plan_stages((25, 25))], reduce_window((25, 25))
-    ([(2, 2), (2, 2)], (4, 4))
+    ([(2, 2), (1, 1), (1, 1), (1, 1)], (5, 5))
 
     Raises:
         OptionError: a side of the window is smaller than 8 pixels.
@@ -59,10 +63,12 @@ def plan_stages(window: Pair) -> tuple[Stage, ...]:
         )
     stages: list[Stage] = []
     size, channels = window, FIRST_CHANNELS
-    while max(size) > LARGEST_MAP or len(stages) < 2:
+    while max(size) > LARGEST_MAP or len(stages) < FEWEST_STAGES:
         strides = infer_first_strides(window) if not stages else (1, 1)
         stages.append(_plan_stage(size, strides, channels))
-        size, channels = stages[-1].reduce(size), min(channels * 2, MOST_CHANNELS)
+        size = stages[-1].reduce(size)
+        if max(stages[-1].pool) > 1:  # a quarter of the cells can hold twice the channels
+            channels = min(channels * 2, MOST_CHANNELS)
     return tuple(stages)
 
 
@@ -97,7 +103,7 @@ def _plan_stage(size: Pair, strides: Pair, channels: int) -> Stage:
     kernel_y, kernel_x = (_choose_kernel(*axis) for axis in zip(size, strides, strict=True))
     convolved = Stage(kernel=(kernel_y, kernel_x), stride=strides, pool=(1, 1), channels=channels).reduce(size)
     pool_y, pool_x = (
-        2 if before > LARGEST_MAP and after >= 4 else 1 for before, after in zip(size, convolved, strict=True)
+        2 if before >= POOLED_FROM and after >= 4 else 1 for before, after in zip(size, convolved, strict=True)
     )
     return Stage((kernel_y, kernel_x), strides, (pool_y, pool_x), channels)
 
