@@ -50,8 +50,11 @@ def _list_facts(result: DemoResult) -> tuple[tuple[str, str], ...]:
     return (
         ("1st" if rank == 1 else "not 1st", "place of the face among the boxes on the portrait"),
         (f"{comparison.batched_ratio:.0f}x", f"faster than batched crops, for {comparison.windows:,} scores"),
-        (f"{comparison.max_relative_error:.0e}", "largest relative difference from the crops' scores"),
-        (f"{worked.windows} of {worked.windows}", "scores of the worked example equal their crops"),
+        (
+            f"{comparison.max_relative_error:.0e}".replace("e-0", "e-"),
+            "largest relative difference from the crops' scores",
+        ),
+        (str(worked.windows), "scores of the worked example, all equal to their crops'"),
         (str(result.held_out_false_boxes), f"false boxes on {len(result.held_out)} photos without a face"),
     )
 

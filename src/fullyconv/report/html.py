@@ -96,8 +96,9 @@ def make_figure(image: Path | Image.Image, *, alt: str, caption: str, width_px: 
 
 
 def make_figures(figures: Iterable[str]) -> str:
-    """Returns figures side by side, as many in a row as fit."""
-    return f'<div class="grid">{"".join(figures)}</div>'
+    """Returns figures in up to three columns, as many as fit."""
+    listed = list(figures)
+    return f'<div class="grid" style="column-count:{min(3, len(listed))}">{"".join(listed)}</div>'
 
 
 def _encode_jpeg(image: Path | Image.Image, width_px: int) -> bytes:
@@ -133,7 +134,8 @@ font-variant-numeric:tabular-nums}
 figure{margin:1.2rem 0 0}
 img{display:block;width:100%;height:auto;border-radius:8px;border:1px solid var(--line)}
 figcaption{font-size:.88rem;color:var(--dim);margin-top:.4rem;line-height:1.45}
-.grid{display:grid;gap:0 1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,15rem),1fr))}
+.grid{column-width:15rem;column-gap:1rem}
+.grid figure{break-inside:avoid;margin:0;padding-top:1.2rem}
 .scroll{overflow-x:auto;margin:1rem 0}
 table{border-collapse:collapse;width:100%;font-size:.95rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--dim);font-size:.88rem;padding-bottom:.4rem}
