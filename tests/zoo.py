@@ -258,13 +258,13 @@ def feature_maps() -> nn.Module:
 
 
 def flattened_maps() -> nn.Module:
-    """Two feature maps flattened and joined before one linear layer."""
+    """Two feature maps flattened, one of them normalised by position, and a pooled one, joined before one layer."""
 
     def head(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        return m.fc(torch.cat([x.flatten(1), m.more(x).flatten(1)], 1))
+        return m.fc(torch.cat([x.flatten(1), m.norm(m.more(x).flatten(1)), x.mean((2, 3))], 1))
 
     trunk = nn.Sequential(conv(3, 6, 2), conv(6, 4, 2))
-    return Functional(trunk, head, more=conv(4, 5, 2), fc=nn.Linear(4 * 6 * 10 + 5 * 2 * 4, 4))
+    return Functional(trunk, head, more=conv(4, 5, 2), norm=nn.BatchNorm1d(40), fc=nn.Linear(240 + 40 + 4, 4))
 
 
 def shuffle() -> nn.Module:
@@ -364,7 +364,7 @@ ZOO = {
     "adaptive_max": Entry(adaptive_max, (28, 44), 1, CROPS, (4, 4)),
     "adaptive_average": Entry(adaptive_average, (28, 44), 1, CROPS, (4, 4)),
     "feature_maps": Entry(feature_maps, (27, 35), 1, CROPS, (4, 4)),
-    "flattened_maps": Entry(flattened_maps, (27, 43), 2, CROPS, (8, 8)),
+    "flattened_maps": Entry(flattened_maps, (27, 43), 1, CROPS, (8, 8)),
     "shuffle": Entry(shuffle, (24, 32), 1, FEATURES, (4, 4)),
     "ceil_pool": Entry(ceil_pool, (22, 26), 1, FEATURES, (2, 2)),
     "odd_parts": Entry(odd_parts, (22, 30), 1, FEATURES, (4, 4)),

@@ -9,6 +9,7 @@ from fullyconv.errors import ModelError
 
 Colour = Literal["rgb", "bgr", "grey"]
 Activation = Literal["sigmoid", "softmax", "none"]
+Border = Literal["image", "first-order", "window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class ModelCard:
         background: the class that stands for "no object", or None; detection never reports it.
         activation: what the network's own last operation is.
         preprocessing: how pixels become its input.
+        border: where a dense network sees its layers' padding: at the image's border; at the window's, to first
+            order; or exactly at the window's. No difference for networks that do not pad.
     """
 
     window: tuple[int, int]
@@ -54,6 +57,7 @@ class ModelCard:
     background: str | None = None
     activation: Activation = "none"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    border: Border = "image"
 
     def __post_init__(self) -> None:
         if len(self.window) != 2 or min(self.window) < 1 or self.channels < 1:

@@ -219,3 +219,37 @@ def test_logits_come_before_the_last_activation() -> None:
     torch.testing.assert_close(scores["score"], logits["score"].sigmoid())
     torch.testing.assert_close(scores["more"][1], logits["more"][1])
     assert dense.card.activation == "softmax"
+
+
+@pytest.mark.parametrize("name", ["plain", "feature_maps", "flattened_maps", "squeeze_excite", "adaptive_max"])
+def test_a_coarser_grid_is_a_part_of_the_own_one(name: str) -> None:
+    entry = zoo.ZOO[name]
+    model = zoo.build(name, torch.float64)
+    images = make_images(entry, 5, 4, (1, 0), torch.float64)
+    fine = fullyconv.convert(model, entry.window)(images)
+    stride = (2 * entry.stride[0], 3 * entry.stride[1])
+    coarse = fullyconv.convert(model, entry.window, stride=stride)
+    assert coarse.grid.stride_px == stride
+    torch.testing.assert_close(coarse(images), fine[..., ::2, ::3], rtol=FP64_RTOL, atol=1e-14)
+    with pytest.raises(OptionError, match="expected multiples of the network's own"):
+        fullyconv.convert(model, entry.window, stride=(entry.stride[0] + 1, entry.stride[1]))
+
+
+@pytest.mark.parametrize("layer", ["image", "0", "4", "5.b", "7"])
+def test_windows_from_a_layer_on(layer: str) -> None:
+    """From the image on, a padded network's scores are its crops'; the later, the more is shared."""
+    entry = zoo.ZOO["resnet"]
+    model = zoo.build("resnet", torch.float64)
+    dense = fullyconv.convert(model, entry.window, windowed_from=layer)
+    assert dense.report.tier == 2 and "windows were asked for" in dense.report.reasons[0]
+    assert dense.grid.stride_px == entry.stride
+    exact = layer in ("image", "0")
+    assert (dense.report.guarantee == zoo.CROPS) == exact
+    images = make_images(entry, 1, 2, (3, 0), torch.float64)
+    assert (max(crop_errors(model, dense, images)) < FP64_RTOL) == exact
+    assert fullyconv.verify(dense, model).passed
+
+
+def test_an_unknown_layer() -> None:
+    with pytest.raises(OptionError, match=r"windowed_from: expected image, or a layer such as 0, .*; got layer3"):
+        fullyconv.convert(zoo.build("resnet"), (32, 48), windowed_from="layer3")

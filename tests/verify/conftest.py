@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -14,15 +13,6 @@ from torch.nn import functional as F
 from fullyconv.grid import Grid
 from fullyconv.verify.splits import Probe, SplitTensor
 from fullyconv.verify.subject import Subject
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """On maps of a few cells, waiting for a busy machine's second thread takes longer than the sums."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,15 @@ from fullyconv.graph import Pair, Shape
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a rule does not apply; the operation then runs on windows."""
+    """Why a rule does not apply; the operation then runs on windows.
+
+    Attributes:
+        reason: for the report.
+        approximation: the name of the local approximation that would help, "" if there is none.
+    """
 
     reason: str
+    approximation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,10 @@ class Field:
         in_head: whether it depends on an operation over the window, so that borders are window borders.
         bins: an adaptive average pooling not yet done: Y and X count bins then, and the tensor is before it.
         affine: per-position scales and shifts not yet done.
+        parts: vectors joined one after the other that lie on maps of different kinds; there is no dense tensor
+            for them, only a linear layer can read them.
+        is_spread: whether it is a statistic of the window around each cell of a map, with a value for each cell
+            although the value's axes have neither Y nor X (a local approximation).
     """
 
     tensor: str
@@ -44,6 +54,8 @@ class Field:
     in_head: bool = False
     bins: Pair | None = None
     affine: tuple[AffineFold, ...] = ()
+    parts: tuple[Field, ...] = ()
+    is_spread: bool = False
 
     @property
     def extent(self) -> Pair:
@@ -63,7 +75,7 @@ class Field:
     @property
     def is_settled(self) -> bool:
         """Whether the dense tensor holds the value itself."""
-        return self.bins is None and not self.affine
+        return self.bins is None and not self.affine and not self.parts
 
     @property
     def logical_channels(self) -> Axis:

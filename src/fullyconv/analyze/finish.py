@@ -3,73 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.factors import Kind, flatten, select
 from fullyconv.analyze.fields import Field
-from fullyconv.analyze.plan import Cut, FeatureMap, Output, Plan, Step
+from fullyconv.analyze.plan import Activation, Cut, FeatureMap, Output, Plan, Step
 from fullyconv.analyze.selection import Selection, find_needed
 from fullyconv.graph import Graph, Identity, Node, Pair, Pointwise, Regroup, Softmax
 from fullyconv.grid import Grid
-
-Activation = Literal["sigmoid", "softmax", "none"]
 
 
 def finish_plan(
     graph: Graph, build: Build, fields: Mapping[str, Field], selection: Selection, reasons: tuple[str, ...]
 ) -> Plan:
     """Returns the Plan: outputs brought to the grid, what is not needed dropped, the figures of the report."""
-    assert build.grid_stride is not None  # set for the last walk
-    activation, logit_names = _find_logits(graph)
-    outputs = tuple(_make_output(graph, build, fields, name) for name in graph.outputs)
-    logits = tuple(
-        output if name == logit else _make_output(graph, build, fields, logit)
-        for name, logit, output in zip(graph.outputs, logit_names, outputs, strict=True)
+    grid_stride = build.aim.grid_stride
+    assert grid_stride is not None  # set for the last walk
+    ends = [_find_activation(graph, name) for name in graph.outputs]
+    outputs = tuple(
+        replace(_make_output(graph, build, fields, name), activation=end.activation, activation_axis=end.axis)
+        for name, end in zip(graph.outputs, ends, strict=True)
     )
-    cuts = tuple(_make_cut(build.grid_stride, fields[name], name) for name in selection.cuts)
-    ends = {end.tensor for end in (*outputs, *logits)} | {cut.tensor for cut in cuts}
-    steps = _keep_needed(build.record.steps, ends)
+    logits = tuple(
+        output if end.logits == output.value else _make_output(graph, build, fields, end.logits)
+        for output, end in zip(outputs, ends, strict=True)
+    )
+    cuts = tuple(_make_cut(grid_stride, fields[name], name) for name in selection.cuts)
+    read = {output.tensor for output in (*outputs, *logits)} | {cut.tensor for cut in cuts}
+    steps = _keep_needed(build.record.steps, read)
     dense_nodes = {step.node for step in steps}
-    lines = [fields[name] for name in (*selection.cuts, *(end.value for end in outputs if end.tensor))]
+    lines = [fields[name] for name in (*selection.cuts, *(output.value for output in outputs if output.tensor))]
     padding = tuple(reason for node, reason in build.record.padding if node in dense_nodes)
+    approximations = tuple(how for node, how in build.record.approximations if node in dense_nodes)
     maps = tuple(_make_feature_map(fields[name], name) for name in selection.feature_maps)
     return Plan(
-        grid=Grid(graph.window, build.grid_stride, maps[0].extent if maps else graph.window),
+        grid=Grid(graph.window, grid_stride, maps[0].extent if maps else graph.window),
         steps=steps,
         cuts=cuts,
         windowed=tuple(node.name for node in graph.nodes if node.name in selection.windowed),
         outputs=outputs,
         logits=logits,
         feature_maps=maps,
-        guarantee="feature windows" if padding else "image crops",
+        guarantee="approximation" if approximations else "feature windows" if padding else "image crops",
         padding=padding,
         reasons=reasons,
+        approximations=approximations,
         layers=tuple(layer for node, layer in build.record.layers if node in dense_nodes),
         shared_flops=_find_shared_share(graph, selection),
-        margins_px=_find_margins(lines, graph.window, build.grid_stride),
+        margins_px=_find_margins(lines, graph.window, grid_stride),
         align=build.record.align,
-        activation=activation,
     )
 
 
-def _find_logits(graph: Graph) -> tuple[Activation, tuple[str, ...]]:
-    """Returns the last activation, and for each output the value before its own softmax or sigmoid."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How an output ends: the value before its own last activation, the activation, and a softmax's axis."""
+
+    logits: str
+    activation: Activation = "none"
+    axis: int = 1
+
+
+def _find_activation(graph: Graph, name: str) -> _End:
     producers = {value.name: node for node in graph.nodes for value in node.outputs}
-    found: list[tuple[Activation, str]] = []
-    for name in graph.outputs:
-        node: Node | None = producers.get(name)
-        while node is not None and isinstance(node.op, Identity | Regroup):
-            node = producers.get(node.inputs[0])
-        activation = "none" if node is None else _name_activation(node)
-        found.append((activation, node.inputs[0] if node is not None and activation != "none" else name))
-    return found[0][0], tuple(name for _, name in found)
-
-
-def _name_activation(node: Node) -> Activation:
+    node: Node | None = producers.get(name)
+    while node is not None and isinstance(node.op, Identity | Regroup):
+        node = producers.get(node.inputs[0])
+    if node is None:
+        return _End(name)
+    if isinstance(node.op, Pointwise) and node.op.name == "sigmoid":
+        return _End(node.inputs[0], "sigmoid")
     if isinstance(node.op, Softmax) and not node.op.log:
-        return "softmax"
-    return "sigmoid" if isinstance(node.op, Pointwise) and node.op.name == "sigmoid" else "none"
+        before = node.outputs[0].shape[1 : node.op.axis]
+        return _End(node.inputs[0], "softmax", 1 + sum(size > 1 for size in before))
+    return _End(name)
 
 
 def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: str) -> Output:
@@ -81,8 +89,8 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
         return Output(name, "", (), (), inner)
     if not field.is_window_vector:
         field = build.pool_bins(node, field, "max", field.extent)  # bins of one cell: the cells as channels
-    assert build.grid_stride is not None
-    field = build.bring_to_grid(node, field, build.grid_stride)
+    assert build.aim.grid_stride is not None  # set for the last walk
+    field = build.bring_to_grid(node, field, build.aim.grid_stride)
     sizes = tuple(factor.size for factor in field.channels)
     order = tuple(field.channels.index(factor) for factor in field.logical_channels)
     return Output(name, field.tensor, sizes, order, inner)

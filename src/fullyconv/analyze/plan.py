@@ -8,7 +8,8 @@ from typing import Literal
 from fullyconv.graph import Operation, Pair, Shape
 from fullyconv.grid import Grid
 
-Guarantee = Literal["image crops", "feature windows"]
+Guarantee = Literal["image crops", "feature windows", "approximation"]
+Activation = Literal["sigmoid", "softmax", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,24 @@ class Weight:
         layout: how its values are re-ordered, None for as they are.
         bins: the adaptive pooling folded in: bins -> cells for the last two axes.
         affine: scales and shifts folded in, first applied first.
+        columns: the half-open range of the constant's second axis that is used, None for all.
     """
 
     source: str
     layout: Layout | None = None
     bins: tuple[Pair, Pair] | None = None
     affine: tuple[AffineFold, ...] = ()
+    columns: Pair | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether the constant is used as it is."""
-        return self.layout is None and self.bins is None and not self.affine
+        return self.layout is None and not self.is_computed and self.columns is None
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it takes arithmetic, and not only another order."""
+        return self.bins is not None or bool(self.affine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,11 @@ class CropMap(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Add(Operation):
+    """The sum of all inputs."""
+
+
+@dataclass(frozen=True, slots=True)
 class BinPool(Operation):
     """Adaptive pooling of each window of `extent` cells: `bins` times the channels, bins outermost."""
 
@@ -118,6 +131,14 @@ class BinPool(Operation):
     extent: Pair
     bins: Pair
     stride: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingPool(Operation):
+    """For each cell, the pool over the `extent` cells around it; beyond the image's border, its last cells repeat."""
+
+    kind: Literal["max", "average"]
+    extent: Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +208,8 @@ class Output:
         channels: how the dense tensor's channels are seen.
         order: the value's axes, without the batch, as places in `channels`.
         shape: one window's values, `(d1, ...)`; axes of size 1 are dropped, one is left.
+        activation: what leads from the logits to the output, "none" where it is one of the logits.
+        activation_axis: the axis of `(N, d1, ..., Gy, Gx)` that a softmax runs over.
     """
 
     value: str
@@ -194,6 +217,8 @@ class Output:
     channels: Shape
     order: tuple[int, ...]
     shape: Shape
+    activation: Activation = "none"
+    activation_axis: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +268,11 @@ class Plan:
         guarantee: what the scores equal.
         padding: each trunk operation that pads or rounds at a window's border, and why.
         reasons: each operation that could not be convolutional, and why.
+        approximations: each operation that was approximated, on request, and how.
         layers: what was rewritten.
         shared_flops: share of the arithmetic that neighbouring windows share, 0 to 1.
         margins_px: pixels outside a window that its scores depend on: `((top, bottom), (left, right))`.
         align: whether images are padded to window + k*stride, because branches would disagree in size.
-        activation: what the model's last operation is.
     """
 
     grid: Grid
@@ -260,13 +285,15 @@ class Plan:
     guarantee: Guarantee
     padding: tuple[str, ...]
     reasons: tuple[str, ...]
+    approximations: tuple[str, ...]
     layers: tuple[RewrittenLayer, ...]
     shared_flops: float
     margins_px: tuple[Pair, Pair]
     align: bool
-    activation: Literal["sigmoid", "softmax", "none"]
 
     @property
     def tier(self) -> int:
-        """1 convolutional, 2 shared trunk and windowed head."""
+        """1 convolutional, 2 shared trunk and windowed head, 3 with local approximations."""
+        if self.approximations:
+            return 3
         return 2 if self.windowed else 1

@@ -71,10 +71,10 @@ def _find_feature_maps(
     for node in find_needed(graph):
         if in_head(node.outputs[0].name, node):
             trunk = [name for name in node.inputs if name in fields and not _is_head(name, fields, producers, windowed)]
-            found.update(dict.fromkeys(_step_back(name, fields, producers) for name in trunk))
+            found.update(dict.fromkeys(map_ for name in trunk for map_ in _step_back(name, fields, producers)))
     for name in graph.outputs:
         if not _is_head(name, fields, producers, windowed):
-            found[_step_back(name, fields, producers)] = None
+            found.update(dict.fromkeys(_step_back(name, fields, producers)))
     return tuple(found)
 
 
@@ -83,11 +83,13 @@ def _is_head(name: str, fields: Mapping[str, Field], producers: Mapping[str, Nod
     return field is None or field.in_head or (name in producers and producers[name].name in windowed)
 
 
-def _step_back(name: str, fields: Mapping[str, Field], producers: Mapping[str, Node]) -> str:
-    """Returns the latest value at or before `name` whose rows and columns are axes of their own."""
-    while name in producers and not (fields[name].is_settled and _has_own_axes(fields[name])):
-        name = next(used for used in producers[name].inputs if used in fields)
-    return name
+def _step_back(name: str, fields: Mapping[str, Field], producers: Mapping[str, Node]) -> list[str]:
+    """Returns the latest values at or before `name` that are maps of the trunk with rows and columns of their own."""
+    field = fields[name]
+    if name not in producers or (field.is_settled and not field.in_head and _has_own_axes(field)):
+        return [name]
+    used = [before for before in producers[name].inputs if before in fields]
+    return [map_ for before in used for map_ in _step_back(before, fields, producers)]
 
 
 def _has_own_axes(field: Field) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
-from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import Factor, Kind, flatten
+from fullyconv.analyze.build import Aim, Build
+from fullyconv.analyze.factors import Factor, Kind
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.finish import finish_plan
 from fullyconv.analyze.geometry import Line
 from fullyconv.analyze.plan import Plan
 from fullyconv.analyze.rule import find_rule
 from fullyconv.analyze.selection import Selection, select_parts
-from fullyconv.errors import ModelError
+from fullyconv.analyze.spreading import find_spread
+from fullyconv.errors import ModelError, OptionError
 from fullyconv.graph import Conv, Graph, Node, Pair, WindowPool
+from fullyconv.grid import format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +32,75 @@ class Walk:
 
     build: Build
     fields: dict[str, Field]
-    refusals: dict[str, str]
+    refusals: dict[str, Refusal]
     strides: dict[str, Pair]
 
 
-def make_plan(graph: Graph) -> Plan:
+def make_plan(
+    graph: Graph,
+    *,
+    stride: Pair | None = None,
+    windowed_from: str | None = None,
+    approximate: frozenset[str] = frozenset(),
+) -> Plan:
     """Returns how the classifier becomes a dense network. Never refuses: what is not local runs on windows.
+
+    Args:
+        graph: the classifier at window size.
+        stride: pixels between neighbouring scores, multiples of the network's own stride; its own where None.
+        windowed_from: a layer: it and what follows run on windows; "image" for the whole network.
+        approximate: names of local approximations that may be made.
 
     Raises:
         ModelError: the image is not `(N, C, height, width)`.
+        OptionError: a stride that is no multiple of the network's own, or a layer that it does not have.
     """
     if len(graph.image.shape) != 4:
         raise ModelError(f"the model's input: expected (N, C, height, width), got {graph.image.shape}")
-    first = _walk(graph, None)
-    stride = _find_grid_stride(graph, first)
-    second = _walk(graph, stride)
-    selection = select_parts(graph, second.fields)
-    return finish_plan(graph, second.build, second.fields, selection, _explain(graph, second, selection))
+    aim = Aim(windowed=_find_asked(graph, windowed_from))
+    first = _walk(graph, aim)
+    while more := find_spread(graph, first.fields, first.refusals, approximate) - aim.spread:
+        aim = replace(aim, spread=aim.spread | more)
+        first = _walk(graph, aim)
+    last = _walk(graph, replace(aim, grid_stride=_check_stride(stride, _find_grid_stride(graph, first))))
+    selection = select_parts(graph, last.fields)
+    return finish_plan(graph, last.build, last.fields, selection, _explain(graph, last, selection))
 
 
-def _walk(graph: Graph, grid_stride: Pair | None) -> Walk:
-    build = Build(graph.window, graph.constants, grid_stride)
+def _walk(graph: Graph, aim: Aim) -> Walk:
+    build = Build(graph.window, graph.constants, aim)
     walk = Walk(build, {graph.image.name: _make_image_field(graph, build)}, {}, {graph.image.name: (1, 1)})
     for node in graph.nodes:
-        _handle(node, walk)
+        if node.name in aim.windowed:
+            walk.refusals[node.name] = Refusal("windows were asked for from here on")
+        else:
+            _handle(node, walk)
         strides = _find_strides(node, walk)
         walk.strides.update(dict.fromkeys((value.name for value in node.outputs), strides))
     return walk
+
+
+def _find_asked(graph: Graph, windowed_from: str | None) -> frozenset[str]:
+    """Returns the nodes that must run on windows because the user said so."""
+    if windowed_from is None:
+        return frozenset()
+    if windowed_from == "image":
+        return frozenset(node.name for node in graph.nodes if graph.image.name in node.inputs)
+    asked = [node.name for node in graph.nodes if f"{node.layer}.".startswith(f"{windowed_from}.")]
+    if not asked:
+        layers = dict.fromkeys(node.layer.split(".")[0] for node in graph.nodes if node.layer)
+        raise OptionError(f"windowed_from: expected image, or a layer such as {', '.join(layers)}; got {windowed_from}")
+    return frozenset(asked)
+
+
+def _check_stride(stride: Pair | None, own: Pair) -> Pair:
+    if stride is None:
+        return own
+    if any(wanted < 1 or wanted % step for wanted, step in zip(stride, own, strict=True)):
+        raise OptionError(
+            f"stride: expected multiples of the network's own {format_size(own)} (x, y), got {format_size(stride)}"
+        )
+    return stride
 
 
 def _make_image_field(graph: Graph, build: Build) -> Field:
@@ -80,16 +124,15 @@ def _handle(node: Node, walk: Walk) -> None:
         outcome = Refusal(str(error))
     if isinstance(outcome, Refusal):
         walk.build.forget(mark)
-        walk.refusals[node.name] = outcome.reason
+        walk.refusals[node.name] = outcome
         return
-    for value, field in zip(node.outputs, outcome, strict=False):
-        if field.shape != value.shape and _drops_batch(field):
-            raise AssertionError(f"{node}: the rule gives {field.shape}, the model {value.shape}")
-        walk.fields[value.name] = field
-
-
-def _drops_batch(field: Field) -> bool:
-    return any(factor.kind is Kind.BATCH for factor in flatten(field.axes))
+    pairs = list(zip(node.outputs, outcome, strict=False))
+    wrong = [(value.shape, field.shape) for value, field in pairs if field.shape != value.shape]
+    if wrong:  # a mistake in a rule: the numbers stay right, and the report shows it
+        walk.build.forget(mark)
+        walk.refusals[node.name] = Refusal(f"its rule expects the shape {wrong[0][1]}, the model gives {wrong[0][0]}")
+        return
+    walk.fields.update((value.name, field) for value, field in pairs)
 
 
 def _find_strides(node: Node, walk: Walk) -> Pair:
@@ -114,7 +157,7 @@ def _find_grid_stride(graph: Graph, walk: Walk) -> Pair:
 def _explain(graph: Graph, walk: Walk, selection: Selection) -> tuple[str, ...]:
     """Returns the reasons of the refusals that made part of the network run on windows."""
     return tuple(
-        f"{node}: {walk.refusals[node.name]}"
+        f"{node}: {walk.refusals[node.name].reason}"
         for node in graph.nodes
         if node.name in selection.windowed and node.name in walk.refusals
     )

@@ -18,6 +18,7 @@ from fullyconv.graph import (
     Concat,
     Conv,
     Dense,
+    Expand,
     Identity,
     Norm,
     Operation,
@@ -142,7 +143,7 @@ def _regroup(use: Use) -> Normal:
 def _expand(use: Use) -> Normal:
     if prod(use.shape()) == prod(use.output_shapes[0]):
         return Regroup(), use.names("self")
-    return None
+    return Expand(), use.names("self")
 
 
 def _permute(use: Use) -> Normal:
@@ -238,7 +239,7 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
         ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_copy"),
         _regroup,
     ),
-    "expand": _expand,
+    **dict.fromkeys(("expand", "expand_as"), _expand),
     "permute": _permute,
     "transpose": _transpose,
     **dict.fromkeys(("swapaxes", "swapdims"), _transpose),

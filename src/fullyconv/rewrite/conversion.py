@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 from torch import nn
 from torch.export import ExportedProgram
 
 from fullyconv.analyze import Plan, make_plan
+from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
-from fullyconv.card import ModelCard
+from fullyconv.card import Border, ModelCard
 from fullyconv.errors import ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.rewrite.dense_model import DenseModel
@@ -22,8 +25,16 @@ from fullyconv.rewrite.torch_apply import apply_plan
 Model = nn.Module | ExportedProgram | str | Path
 
 
-def convert(
-    model: Model, window: Pair | None = None, *, channels: int | None = None, card: ModelCard | None = None
+def convert(  # noqa: PLR0913  every option is one a user names
+    model: Model,
+    window: Pair | None = None,
+    *,
+    channels: int | None = None,
+    card: ModelCard | None = None,
+    stride: Pair | None = None,
+    windowed_from: str | None = None,
+    border: Border = "image",
+    approximate: Iterable[str] | Literal["all"] = (),
 ) -> DenseModel:
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
@@ -36,20 +47,30 @@ def convert(
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
         card: classes and preprocessing; taken from the `.pt2` where it has one.
+        stride: pixels between neighbouring scores `(sy, sx)`, multiples of the network's own; its own where None.
+        windowed_from: a layer of the model: it and what follows run on windows, so that padding from there on is
+            the crop's own; "image" for exact crops.
+        border: where padding is seen: "image", the image's border; "first-order", the window's border to first
+            order, from bands; "window", exactly, as windows of the image. A network that does not pad stays as
+            it is.
+        approximate: operations over the whole window that may be replaced by local ones, so that the network
+            stays convolutional: names such as "squeeze-excitation", or "all". The scores then equal nothing
+            exactly; `verify` measures how far they are.
 
     Raises:
         ModelError: the file is no torch.export file or carries code; weights are NaN or infinite.
         CaptureError: the model does not run on the window; carries its own message.
-        OptionError: no window, or one that makes no sense.
+        OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
     module, own_card = load_module(model)
     card = card or own_card
     window = _check_window(window, card)
     captured = capture(module, window, channels or (card.channels if card else None))
-    plan = make_plan(captured.graph)
+    asked = Asked(stride, windowed_from, border, _read_approximations(approximate))
+    plan = _make_plan(captured, asked)
     if plan.windowed:
         captured = free_batch(captured, module)
-    return build_dense(plan, captured, card)
+    return build_dense(plan, captured, card, border)
 
 
 def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
@@ -69,14 +90,46 @@ def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
     )
 
 
-def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> DenseModel:
+def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None, border: Border = "image") -> DenseModel:
     """Returns the dense network that a plan describes."""
-    dense = apply_plan(plan, captured)
+    dense = apply_plan(plan, captured, first_order=border == "first-order" and bool(plan.padding))
     module = DenseModule(dense.program, dense.weights, dense.parameters)
     channels = captured.graph.image.shape[1]
     card = card or ModelCard(plan.grid.window_px, channels)
-    card = replace(card, window=plan.grid.window_px, channels=channels, activation=plan.activation)
+    activation = plan.outputs[0].activation
+    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border=border)
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants of the plan; see `convert`."""
+
+    stride: Pair | None
+    windowed_from: str | None
+    border: Border
+    approximate: frozenset[str]
+
+
+def _read_approximations(names: Iterable[str]) -> frozenset[str]:
+    if names == "all":
+        return frozenset(APPROXIMATIONS)
+    wrong = [name for name in names if name not in APPROXIMATIONS]
+    if wrong or isinstance(names, str):
+        raise OptionError(f"approximate: expected all, or some of {', '.join(APPROXIMATIONS)}; got {names}")
+    return frozenset(names)
+
+
+def _make_plan(captured: CapturedModel, asked: Asked) -> Plan:
+    stride, windowed_from, border = asked.stride, asked.windowed_from, asked.border
+    if border not in get_args(Border):
+        raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {border!r}")
+    if border != "image" and windowed_from is not None:
+        raise OptionError(f"border {border!r} and windowed_from {windowed_from!r} exclude each other; give one")
+    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
+    if border == "window" and plan.padding:
+        return make_plan(captured.graph, stride=plan.grid.stride_px, windowed_from="image")
+    return plan
 
 
 def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:

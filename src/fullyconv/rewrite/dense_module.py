@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,9 +13,9 @@ from torch.nn import functional as F
 
 from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import run_call
-from fullyconv.errors import ImageError
 from fullyconv.graph import Pair
-from fullyconv.grid import Grid, format_size
+from fullyconv.grid import Grid
+from fullyconv.rewrite.bands import run_bands
 from fullyconv.rewrite.program import GridCall, Program
 from fullyconv.rewrite.windowed import run_head
 
@@ -46,31 +48,41 @@ class DenseModule(nn.Module):
         Raises:
             ImageError: the image is smaller than the window.
         """
-        return self._assemble(images, self.program.outputs)
+        program = self.program
+        if not program.first_order:
+            return _fill(program.structure, self._run(images, program.outputs))
+        logits = run_bands(lambda bands: self._run(bands, program.logits), images, self._grid)
+        scores = [_activate(values, output) for values, output in zip(logits, program.outputs, strict=True)]
+        return _fill(program.structure, scores)
 
     def logits(self, images: torch.Tensor) -> Any:
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
-        return self._assemble(images, self.program.logits)
+        program = self.program
+        if program.first_order:
+            logits = run_bands(lambda bands: self._run(bands, program.logits), images, self._grid)
+            return _fill(program.structure, logits)
+        return _fill(program.structure, self._run(images, program.logits))
+
+    def without_bands(self) -> DenseModule:
+        """Returns the network whose padding is the image's, on the same weights; itself where it is that."""
+        if not self.program.first_order:
+            return self
+        plain = copy.copy(self)
+        plain.program = replace(self.program, first_order=False)
+        return plain
 
     @property
-    def grid_strides(self) -> Pair:
-        """Pixels between neighbouring scores, `(sy, sx)`."""
-        return self.program.stride
+    def _grid(self) -> Grid:
+        return Grid(self.program.window, self.program.stride, self.program.window)
 
-    def _assemble(self, images: torch.Tensor, outputs: Sequence[Output]) -> Any:
+    def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         program = self.program
-        size = (int(images.shape[2]), int(images.shape[3]))
-        if size[0] < program.window[0] or size[1] < program.window[1]:
-            raise ImageError(
-                f"the image is smaller than the window: expected at least {format_size(program.window)} "
-                f"(width x height), got {format_size(size)}; enlarge the image"
-            )
-        grid = Grid(program.window, program.stride, program.window).shape(size)
+        grid = self._grid.shape((int(images.shape[2]), int(images.shape[3])))
         tensors = self._run_shared(self._align(images), {output.tensor for output in outputs})
         windows = run_head(program.head, tensors, grid, outputs) if program.head else {}
-        maps = [windows.get(output.value) if not output.tensor else _shape(tensors[output.tensor], output)
+        maps = [_shape(tensors[output.tensor], output) if output.tensor else windows[output.value]
                 for output in outputs]  # fmt: skip
-        return _fill(program.structure, [scores[..., : grid[0], : grid[1]] for scores in maps if scores is not None])
+        return [scores[..., : grid[0], : grid[1]] for scores in maps]
 
     def _align(self, images: torch.Tensor) -> torch.Tensor:
         """Returns the images padded with zeros to window + k*stride, where branches would disagree otherwise."""
@@ -115,6 +127,12 @@ def _shape(scores: torch.Tensor, output: Output) -> torch.Tensor:
         scores = torch.unflatten(scores, 1, output.channels)
         scores = scores.permute(0, *places, scores.dim() - 2, scores.dim() - 1).flatten(1, len(places))
     return scores if len(output.shape) == 1 else torch.unflatten(scores, 1, output.shape)
+
+
+def _activate(logits: torch.Tensor, output: Output) -> torch.Tensor:
+    if output.activation == "softmax":
+        return logits.softmax(output.activation_axis)
+    return logits.sigmoid() if output.activation == "sigmoid" else logits
 
 
 def _fill(structure: Any, values: Sequence[Any]) -> Any:

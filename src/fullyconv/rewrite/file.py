@@ -89,6 +89,7 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
             "logits": _dump(tuple[Output, ...], program.logits),
             "structure": _dump_structure(program.structure),
             "align": program.align,
+            "first_order": program.first_order,
         },
     }  # fmt: skip
 
@@ -113,6 +114,7 @@ def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) ->
         logits=_load(tuple[Output, ...], parts["logits"]),
         structure=_load_structure(parts["structure"]),
         align=bool(parts["align"]),
+        first_order=bool(parts["first_order"]),
     )  # fmt: skip
     stored = {**exported.constants, **exported.state_dict}
     weights = {name: stored[name].detach() for name in data["weights"]}

@@ -22,7 +22,7 @@ def make_weight(weight: Weight, read: Read) -> NDArray[np.generic]:
         weight: how it is made.
         read: gives a constant of the classifier by name.
     """
-    values = lay_out(read(weight.source), weight.layout)
+    values = lay_out(_take_columns(weight, read), weight.layout)
     if weight.affine:
         values = cast(Floats, values) * _compose(weight.affine, read)[0]
     if weight.bins:
@@ -34,7 +34,7 @@ def make_weight(weight: Weight, read: Read) -> NDArray[np.generic]:
 
 def make_shifted_bias(bias: ShiftedBias, read: Read) -> Floats:
     """Returns `bias + W . shift` `(K,)`, where the shifts of folded operations come before the layer `W`."""
-    plain = cast(Floats, lay_out(read(bias.weight.source), bias.weight.layout))
+    plain = cast(Floats, lay_out(_take_columns(bias.weight, read), bias.weight.layout))
     shift = np.broadcast_to(_compose(bias.weight.affine, read)[1], plain.shape[1:])
     folded = cast(Floats, np.einsum("kcyx,cyx->k", plain, shift))
     return folded + cast(Floats, read(bias.bias)) if bias.bias else folded
@@ -68,6 +68,11 @@ def lay_out(values: NDArray[np.generic], layout: Layout | None) -> NDArray[np.ge
         return values
     ordered = values.reshape(layout.view).transpose(layout.order)
     return np.broadcast_to(ordered, layout.full).reshape(layout.shape)
+
+
+def _take_columns(weight: Weight, read: Read) -> NDArray[np.generic]:
+    values = read(weight.source)
+    return values if weight.columns is None else values[:, slice(*weight.columns)]
 
 
 def _compose(folds: tuple[AffineFold, ...], read: Read) -> tuple[Floats, Floats]:

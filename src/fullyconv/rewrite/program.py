@@ -54,6 +54,7 @@ class Program:
         logits: of the whole, before a last softmax or sigmoid.
         structure: the model's own output structure: a dict, list or tuple of such, or the place of an output.
         align: whether images are padded to window + k*stride.
+        first_order: whether padding is the window's to first order, and not the image's.
     """
 
     image: str
@@ -65,3 +66,4 @@ class Program:
     logits: tuple[Output, ...]
     structure: Any
     align: bool
+    first_order: bool = False

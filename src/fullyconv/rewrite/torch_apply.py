@@ -35,7 +35,7 @@ class DenseProgram:
     parameters: frozenset[str]
 
 
-def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
+def apply_plan(plan: Plan, captured: CapturedModel, *, first_order: bool = False) -> DenseProgram:
     """Returns the dense network that the plan describes; the captured model is not changed."""
     store = _WeightStore(captured)
     instructions: list[Instruction] = []
@@ -54,6 +54,7 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
         logits=plan.logits,
         structure=make_structure(captured.output_spec),
         align=plan.align,
+        first_order=first_order,
     )
     return DenseProgram(program, store.weights, frozenset(store.weights.keys() & store.parameters))
 
@@ -103,10 +104,8 @@ class _WeightStore:
         tensors = self._captured.tensors
         if isinstance(weight, Weight) and weight.is_plain:
             return tensors[weight.source].clone()
-        if isinstance(weight, Weight) and weight.layout and not weight.bins and not weight.affine:
-            layout = weight.layout  # moved in its own precision, so that nothing is rounded or held twice
-            ordered = tensors[weight.source].reshape(layout.view).permute(layout.order)
-            return ordered.expand(layout.full).reshape(layout.shape).clone()
+        if isinstance(weight, Weight) and not weight.is_computed:
+            return _reorder(tensors[weight.source], weight)
         origin = tensors[weight.source if isinstance(weight, Weight) else weight.weight.source]
 
         def read(name: str) -> Any:
@@ -114,6 +113,16 @@ class _WeightStore:
 
         array = make_weight(weight, read) if isinstance(weight, Weight) else make_shifted_bias(weight, read)
         return torch.from_numpy(np.array(array, order="C")).to(origin)
+
+
+def _reorder(tensor: torch.Tensor, weight: Weight) -> torch.Tensor:
+    """Returns the values in another order, in their own precision, so that nothing is rounded or held twice."""
+    if weight.columns is not None:
+        tensor = tensor[:, slice(*weight.columns)]
+    if weight.layout is not None:
+        ordered = tensor.reshape(weight.layout.view).permute(weight.layout.order)
+        tensor = ordered.expand(weight.layout.full).reshape(weight.layout.shape)
+    return tensor.clone()
 
 
 def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> WindowedHead:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fullyconv.capture.module import read_dtype
 from fullyconv.errors import CaptureError
 from fullyconv.grid import Pair
+from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import Cut, SplitError, find_cut
 from fullyconv.verify.duplicate import copy_network
@@ -30,7 +31,8 @@ class Bench:
 
     Attributes:
         subject: the converted network's facts.
-        module: the converted network.
+        module: the converted network, without the bands of a first-order border: they are runs of it.
+        measured: the converted network with them, whose distance from crops counts.
         original: the user's model.
         trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
             known, or if the image itself is cut: then feature windows are image crops.
@@ -40,6 +42,7 @@ class Bench:
 
     subject: Subject
     module: nn.Module
+    measured: nn.Module
     original: Original
     trunk: tuple[Cut, tuple[MapAxes, ...]] | None
     why_uncut: str = ""
@@ -74,20 +77,21 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
             it is kept in another: that proves nothing against it.
     """
     original = Original(model, subject.probe.image, dtype)
-    module, probe = copy_network(subject.module, dtype), subject.probe
+    measured, probe = copy_network(subject.module, dtype), subject.probe
+    module = measured.without_bands() if isinstance(measured, DenseModule) else measured
     if read_dtype(subject.module) != dtype:
         _require_running(module, original)
     if probe.is_image():
-        return Bench(subject, module, original, None)
+        return Bench(subject, module, measured, original, None)
     names = [split.name for split in probe.splits]
     try:
         cut = find_cut(original, probe)
         axes = locate_axes(original, cut, names, subject.grid.stride_px)
     except SplitError as error:
-        return Bench(subject, module, original, None, str(error), fault=str(error))
+        return Bench(subject, module, measured, original, None, str(error), fault=str(error))
     except Exception as error:
-        return Bench(subject, module, original, None, _explain(error))
-    return Bench(subject, module, original, (cut, axes))
+        return Bench(subject, module, measured, original, None, _explain(error))
+    return Bench(subject, module, measured, original, (cut, axes))
 
 
 def _require_running(module: nn.Module, original: Original) -> None:
@@ -100,6 +104,8 @@ def _require_running(module: nn.Module, original: Original) -> None:
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
     """Adds the comparison on images of exactly the window's size, where both networks must always agree."""
     cells = tuple((image, 0, 0) for image in range(len(sample.images)))
+    if bench.subject.guarantee == "approximation":
+        return
     run = _run(bench, sample, cells)
     answers = bench.original.answer(sample.images)
     findings.pairings.extend(_pair("window", run, answers))
@@ -108,18 +114,37 @@ def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
 
 def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
     """Adds the comparisons on one sample with both references."""
+    if bench.subject.guarantee == "approximation":
+        _check_approximation(bench, sample, cells, findings)
+        return
     run = _run(bench, sample, cells)
     crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
     if bench.subject.guarantee == "image crops":
         findings.pairings.extend(_pair("image crops", run, crops))
     else:
-        findings.fidelity.extend(_measure(run, crops))
+        as_used = run if bench.measured is bench.module else _run(bench, sample, cells, bench.measured)
+        findings.fidelity.extend(_measure(as_used, crops))
     if bench.trunk is not None:
         _check_patches(bench, bench.trunk, run, findings)
     elif bench.fault and bench.subject.guarantee == "feature windows":
         findings.pairings.append(_fail(run, bench.fault))
     elif bench.why_uncut:
         findings.notes.append(f"feature windows: checked at window size only ({bench.why_uncut})")
+
+
+def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
+    """Adds how far an approximation is from crops and from the network without it; there is nothing to equal."""
+    run = _run(bench, sample, cells, bench.measured)
+    if run.failure or any(run.faults.values()):
+        findings.pairings.append(_fail(run, run.failure or next(fault for fault in run.faults.values() if fault)))
+        return
+    crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
+    findings.fidelity.extend(_measure(run, crops))
+    assert bench.subject.exact is not None  # describe makes it for every approximation
+    exact = _run(bench, sample, cells, copy_network(bench.subject.exact, bench.original.dtype))
+    image = (sample.name, sample.size_px())
+    for name, values in run.dense.items():
+        findings.fidelity.append(measure_fidelity(name, image, values, exact.dense[name], "the exact network"))
 
 
 def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
@@ -133,9 +158,9 @@ def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _R
     findings.pairings.extend(_pair("feature windows", run, answers))
 
 
-def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...]) -> _Run:
+def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Module | None = None) -> _Run:
     try:
-        maps = run_dense(bench.module, sample.images.to(bench.original.dtype))
+        maps = run_dense(module or bench.module, sample.images.to(bench.original.dtype))
     except Exception as error:
         return _Run(sample, cells, {}, {}, f"the converted network fails: {_explain(error)}")
     shape = bench.subject.grid.shape(sample.size_px())

@@ -53,6 +53,11 @@ ACCEPTED = {
     "channel shuffle": (lambda x: pooled(x.view(-1, 2, 3, 8, 6).transpose(1, 2).reshape(-1, 6, 8, 6).relu()), 6, {}),
     "constant a channel": (lambda x, e: pooled(x - e.weight.view(1, 6, 1, 1)), 6, {"e": nn.Embedding(1, 6)}),
     "constants of positions": (lambda x, e: (x.flatten(1) - e.weight) * 2 / 3, MAP, {"e": nn.Embedding(1, MAP)}),
+    "flattened maps": (
+        lambda x, n: torch.cat([F.max_pool2d(x, 2).flatten(1), n(x.flatten(1)), pooled(x)], 1),
+        MAP + 72 + 6,
+        {"n": nn.BatchNorm1d(MAP)},
+    ),
     "two maps": (lambda x, c: pooled(x * torch.sigmoid(c(x))), 6, {"c": nn.Conv2d(6, 1, 1)}),
 }
 
@@ -121,6 +126,18 @@ REFUSED = {
         7 * 48,
         {"e": nn.Embedding(8, 6)},
         "joins a constant",
+    ),
+    "flattened maps before a rectifier": (
+        lambda x: torch.cat([F.max_pool2d(x, 2).flatten(1), x.flatten(1)], 1).relu(),
+        MAP + 72,
+        {},
+        "maps of different kinds are joined",
+    ),
+    "flattened maps normalised": (
+        lambda x, n: n(torch.cat([F.max_pool2d(x, 2).flatten(1), x.flatten(1)], 1)),
+        MAP + 72,
+        {"n": nn.BatchNorm1d(MAP + 72)},
+        "maps of different kinds are joined",
     ),
     "rows joined": (
         lambda x: torch.cat([x, x], 2).flatten(1),

@@ -16,7 +16,10 @@ from fullyconv.graph import Concat, Node, Pad, Select, Slice, Split
 
 @rule(Concat)
 def carry_concat(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Concatenating channels of maps of one geometry is done on the dense tensors.
+    """Concatenation.
+
+    1. Of channels of maps of one geometry: done on the dense tensors.
+    2. Of flattened maps of any kind: waits for the linear layer that follows, which reads each by itself.
 
     Refused: constants among the parts; an axis that is not all channels; other axes that differ.
     """
@@ -24,7 +27,10 @@ def carry_concat(node: Node, inputs: Inputs, build: Build) -> Outcome:
     assert isinstance(op, Concat)
     if any(value is None for value in inputs):
         return Refusal("joins a constant to the map")
-    met = build.meet(node, [value for value in inputs if value is not None])
+    parts = [value for value in inputs if value is not None]
+    if op.axis == 1 and all(len(value.axes) == 2 for value in parts) and not all(map(_is_vector, parts)):
+        return (_join_flat(parts, build),)
+    met = build.meet(node, parts)
     if isinstance(met, Refusal):
         return met
     rest = {_without(value.axes, op.axis) for value in met}
@@ -103,6 +109,16 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
         channels = build.make_channel(count_channels(field) + sum(op.pads[1]))
     axes = make_map_axes(field.axes[0], channels, (lines[0].extent, lines[1].extent))
     return (replace(field, tensor=tensor, axes=axes, channels=channels, y=lines[0], x=lines[1]),)
+
+
+def _is_vector(value: Field) -> bool:
+    return value.is_window_vector and value.is_settled
+
+
+def _join_flat(parts: list[Field], build: Build) -> Field:
+    joint = build.make_channel(sum(value.shape[1] for value in parts))
+    axes = (parts[0].axes[0], joint)
+    return replace(parts[0], tensor="", axes=axes, channels=joint, bins=None, affine=(), parts=tuple(parts))
 
 
 def _take(node: Node, inputs: Inputs, op: Slice, build: Build) -> Field | Refusal:

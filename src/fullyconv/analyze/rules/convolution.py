@@ -34,8 +34,11 @@ def carry_convolution(node: Node, inputs: Inputs, build: Build) -> Outcome:
     lines = build.slide(node, field, (slides[0], slides[1]))
     if isinstance(lines, Refusal):
         return lines
+    if field.is_spread and max(kernels) > 1:
+        return Refusal("its kernel reaches beside a statistic of the window")
     bias = Weight(node.inputs[2]) if node.inputs[2] else None
     tensor = build.emit(node, op, (field.tensor,), (Weight(node.inputs[1]), bias))
     channels = build.make_channel(weight[0])
-    axes = make_map_axes(field.axes[0], channels, (lines[0].extent, lines[1].extent))
+    size = (1, 1) if field.is_spread else (lines[0].extent, lines[1].extent)
+    axes = make_map_axes(field.axes[0], channels, size)
     return (replace(field, tensor=tensor, axes=axes, channels=channels, y=lines[0], x=lines[1]),)

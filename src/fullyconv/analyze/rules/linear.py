@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
-from fullyconv.analyze.build import Build, contract, count_channels
+from fullyconv.analyze.build import Build, contract, count_channels, join_lines
 from fullyconv.analyze.factors import Axis, Kind, select
 from fullyconv.analyze.fields import Field, Refusal
-from fullyconv.analyze.plan import Layout, RewrittenLayer, ShiftedBias, Weight
+from fullyconv.analyze.plan import Add, Layout, RewrittenLayer, ShiftedBias, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.graph import Conv, Dense, Node, Pair
 
@@ -20,30 +21,54 @@ def carry_dense(node: Node, inputs: Inputs, build: Build) -> Outcome:
     2. Over channels, rows and columns, flattened in any order: a convolution whose kernel is the trained feature
        map's size, its weights re-ordered. An adaptive average pooling and per-position scales fold into it.
     3. Over channels and one of rows and columns: a kernel of one row, or of one column.
+    4. Over several flattened maps, joined: a convolution of each, and the sum.
 
     Refused: weights that depend on the image; an axis that leaves channels out, or mixes the batch in.
     """
     if any(value is not None for value in inputs[1:]):
         return Refusal("its weights depend on the image")
     field = get_field(inputs)
+    if field.parts:
+        return _carry_joint(node, field, build)
+    return _carry_single(node, field, build, None)
+
+
+def _carry_joint(node: Node, field: Field, build: Build) -> Outcome:
+    if field.axes[-1] != field.channels or field.affine:
+        return Refusal("maps of different kinds are joined before an operation other than a linear layer")
+    vectors, start = [], 0
+    for part in field.parts:
+        outcome = _carry_single(node, part, build, (start, start + part.shape[1]))
+        if isinstance(outcome, Refusal):
+            return outcome
+        vectors.append(outcome[0])
+        start += part.shape[1]
+    met = build.bring_together(node, vectors)
+    tensor = build.emit(node, Add(), tuple(vector.tensor for vector in met))
+    y, x = join_lines(met)
+    return (replace(met[0], tensor=tensor, y=y, x=x, in_head=True),)
+
+
+def _carry_single(node: Node, field: Field, build: Build, columns: Pair | None) -> Outcome:
+    """Returns the convolution of one field; `columns` of the weight where it is a part of several."""
     factors = field.axes[-1]
     if set(select(factors, Kind.CHANNEL)) != set(field.channels) or select(factors, Kind.BATCH):
         return Refusal("reads a part of the channels at a time, or the batch")
     kinds = {factor.kind for factor in factors}
     if field.bins and any(select(axis, Kind.Y, Kind.X) for axis in field.axes[:-1]):
         ready = build.settle(node, field)
-        return ready if isinstance(ready, Refusal) else carry_dense(node, (ready, *inputs[1:]), build)
+        return ready if isinstance(ready, Refusal) else _carry_single(node, ready, build, columns)
     if field.affine and {Kind.Y, Kind.X} - kinds and any(select(a, Kind.Y, Kind.X) for a in field.axes[:-1]):
         return Refusal("a scale and shift for each position comes before it, and it reads only some positions")
     covered = tuple(
         line.extent if kind in kinds or field.bins else 1 for kind, line in ((Kind.Y, field.y), (Kind.X, field.x))
     )
-    return (_convolve(node, field, (covered[0], covered[1]), build),)
+    return (_convolve(node, field, (covered[0], covered[1]), build, columns),)
 
 
-def _convolve(node: Node, field: Field, kernel: Pair, build: Build) -> Field:
-    outputs, features = build.constants[node.inputs[1]].shape
-    weight = _make_kernel(node, field, outputs, kernel)
+def _convolve(node: Node, field: Field, kernel: Pair, build: Build, columns: Pair | None) -> Field:
+    outputs = build.constants[node.inputs[1]].shape[0]
+    weight = replace(_make_kernel(node, field, outputs, kernel), columns=columns)
     steps = [
         build.contraction_step(line, axis) if size > 1 else 1
         for axis, (line, size) in enumerate(zip((field.y, field.x), kernel, strict=True))
@@ -51,14 +76,16 @@ def _convolve(node: Node, field: Field, kernel: Pair, build: Build) -> Field:
     bias = _make_bias(node, field, weight)
     op = Conv((steps[0], steps[1]), ((0, 0), (0, 0)), (1, 1), 1)
     tensor = build.emit(node, op, (field.tensor,), (weight, bias))
-    _note(node, field, (outputs, features), kernel, build)
+    _note(node, field, outputs, kernel, build)
     y, x = (
         contract(line, step) if size > 1 else line
         for line, size, step in zip((field.y, field.x), kernel, steps, strict=True)
     )
     channels = build.make_channel(outputs)
-    in_head = field.in_head or max(kernel) > 1 or len(field.axes) <= 2  # a vector has left the map
-    return Field(tensor, (*field.axes[:-1], channels), channels, y, x, in_head=in_head)
+    left_map = len(field.axes) <= 2 and not field.is_spread
+    in_head = field.in_head or max(kernel) > 1 or left_map
+    axes = (*field.axes[:-1], channels)
+    return Field(tensor, axes, channels, y, x, in_head=in_head, is_spread=field.is_spread)
 
 
 def _make_kernel(node: Node, field: Field, outputs: int, kernel: Pair) -> Weight:
@@ -75,14 +102,16 @@ def _make_kernel(node: Node, field: Field, outputs: int, kernel: Pair) -> Weight
 
 
 def _make_bias(node: Node, field: Field, weight: Weight) -> Weight | ShiftedBias | None:
+    is_first = weight.columns is None or weight.columns[0] == 0  # of several parts one has the bias
+    name = node.inputs[2] if is_first else ""
     if field.affine:
-        return ShiftedBias(node.inputs[2], weight)
-    return Weight(node.inputs[2]) if node.inputs[2] else None
+        return ShiftedBias(name, weight)
+    return Weight(name) if name else None
 
 
-def _note(node: Node, field: Field, old_shape: Pair, kernel: Pair, build: Build) -> None:
+def _note(node: Node, field: Field, outputs: int, kernel: Pair, build: Build) -> None:
     folded = ["adaptive pooling folded in"] if field.bins else []
     folded += ["scale and shift folded in"] if field.affine else []
-    new_shape = (old_shape[0], count_channels(field), *kernel)
+    old_shape, new_shape = (outputs, field.shape[-1]), (outputs, count_channels(field), *kernel)
     name = node.layer or node.name
     build.note_layer(node, RewrittenLayer(name, "linear", old_shape, new_shape, ", ".join(folded)))

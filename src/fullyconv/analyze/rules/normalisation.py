@@ -28,6 +28,10 @@ def carry_batch_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
             return ready
         weights = tuple(Weight(name) if name else None for name in node.inputs[1:])
         return (replace(ready, tensor=build.emit(node, op, (ready.tensor,), weights)),)
+    if field.parts:
+        ready = build.settle(node, field)
+        assert isinstance(ready, Refusal)  # there is no dense tensor to normalise
+        return ready
     if len(field.axes) != 2:
         return Refusal("normalises an axis that is not the channels")
     size = build.constants[node.inputs[1]].shape[0]

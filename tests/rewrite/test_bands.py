@@ -1,0 +1,99 @@
+"""The first-order border, against its definition and where it is exact."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+import fullyconv
+import zoo
+from fullyconv.errors import OptionError
+
+
+def compute_slowly(dense: fullyconv.DenseModel, images: torch.Tensor) -> torch.Tensor:
+    """Returns the definition, one cell after the other, from plain dense runs."""
+    plain = dense.module.without_bands()
+    grid = dense.grid
+    rows, columns = grid.shape((images.shape[2], images.shape[3]))
+    with torch.no_grad():
+        whole = plain.logits(images)
+        result = torch.empty_like(whole)
+        for i in range(rows):
+            for j in range(columns):
+                x0, y0, x1, y1 = grid.box_xyxy((i, j))
+                upright = plain.logits(images[:, :, :, x0:x1])[..., i, 0]
+                lying = plain.logits(images[:, :, y0:y1])[..., 0, j]
+                result[..., i, j] = upright + lying - whole[..., i, j]
+    return result
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet", "convnext", "squeeze_excite"])
+def test_equals_its_definition(name: str) -> None:
+    entry = zoo.ZOO[name]
+    model = zoo.build(name, torch.float64)
+    dense = fullyconv.convert(model, entry.window, border="first-order")
+    assert dense.card.border == "first-order"
+    h, w = entry.window
+    images = torch.randn(2, entry.channels, h + 2 * entry.stride[0] + 3, w + entry.stride[1], dtype=torch.float64)
+    torch.testing.assert_close(dense.module.logits(images), compute_slowly(dense, images), rtol=1e-12, atol=1e-12)
+
+
+def test_is_exact_where_one_axis_is_padded() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, (1, 0)), nn.ReLU(), nn.Conv2d(6, 6, 3, 1, (1, 0)), nn.ReLU(),
+        nn.Flatten(), nn.Linear(6 * 8 * 5, 4), nn.Softmax(1),
+    ).double().eval()  # fmt: skip
+    dense = fullyconv.convert(model, (16, 15), border="first-order")
+    assert dense.report.guarantee == "feature windows"
+    images = torch.randn(1, 3, 25, 22, dtype=torch.float64)
+    scores = dense(images)
+    with torch.no_grad():
+        for i in range(scores.shape[2]):
+            for j in range(scores.shape[3]):
+                crop = model(images[:, :, 2 * i : 2 * i + 16, 2 * j : 2 * j + 15])
+                torch.testing.assert_close(scores[..., i, j], crop, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet"])
+def test_comes_nearer_to_crops_and_verifies(name: str) -> None:
+    entry = zoo.ZOO[name]
+    model = zoo.build(name)
+    image = torch.randn(1, 3, entry.window[0] + 20, entry.window[1] + 24)
+    distance = {}
+    for border in ("image", "first-order", "window"):
+        dense = fullyconv.convert(model, entry.window, border=border)
+        report = fullyconv.verify(dense, model, image)
+        assert report.passed, report
+        distance[border] = max((item.mean_difference for item in report.fidelity), default=0.0)
+    assert distance["window"] == 0
+    assert 0 < distance["first-order"] < distance["image"]
+
+
+def test_unpadded_networks_stay_as_they_are() -> None:
+    entry = zoo.ZOO["outputs"]
+    model = zoo.build("outputs")
+    plain = fullyconv.convert(model, entry.window)
+    images = torch.randn(1, 3, 40, 52)
+    for border in ("first-order", "window"):
+        dense = fullyconv.convert(model, entry.window, border=border)
+        assert dense.report == plain.report
+        for a, b in zip(pytree.tree_leaves(dense(images)), pytree.tree_leaves(plain(images)), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_survives_saving(tmp_path: pytest.TempPathFactory) -> None:
+    dense = fullyconv.convert(zoo.build("vgg"), (28, 28), border="first-order")
+    dense.save(tmp_path / "dense.pt2")
+    images = torch.randn(1, 3, 36, 41)
+    torch.testing.assert_close(fullyconv.load(tmp_path / "dense.pt2")(images), dense(images), rtol=0, atol=0)
+
+
+def test_bad_borders() -> None:
+    model = zoo.build("vgg")
+    with pytest.raises(OptionError, match=r"border: expected one of image, first-order, window, got 'zero'"):
+        fullyconv.convert(model, (28, 28), border="zero")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="exclude each other"):
+        fullyconv.convert(model, (28, 28), border="window", windowed_from="0")
