@@ -44,6 +44,8 @@ def test_options_reach_the_conversion(classifier, capsys):
     assert dense.card.border == "first-order"
     assert "to first order" in capsys.readouterr().out
     assert run(classifier, "--windowed-from", "2").report.tier == 2
+    assert main(["convert", classifier, "-o", "dense.pt2", "--approximate", "nonsense"]) == 2
+    assert "expected all, or some of squeeze-excitation" in capsys.readouterr().err
 
 
 def test_the_window_must_be_known(classifier, capsys, tmp_path):

@@ -39,7 +39,7 @@ class CardOptions:
             OptionError: numbers are not numbers, or the background is none of the classes.
             ModelError: the number of values does not suit the channels.
         """
-        classes = card.classes if self.classes is None else tuple(_split(self.classes))
+        classes = card.classes if self.classes is None else tuple(split_list(self.classes))
         background = card.background if self.background is None else self.background
         if self.background is not None and len(classes) > 1 and background not in classes:
             raise OptionError(f"--background: expected one of {', '.join(classes)}, got {background}")
@@ -55,12 +55,13 @@ class CardOptions:
         )
 
 
-def _split(text: str) -> Sequence[str]:
+def split_list(text: str) -> Sequence[str]:
+    """Returns the parts of a list with commas, without spaces around them and without empty ones."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _parse_numbers(text: str, option: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in _split(text))
+        return tuple(float(part) for part in split_list(text))
     except ValueError:
         raise OptionError(f"{option}: expected numbers with commas, such as 0.5,0.5,0.5, got {text!r}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -19,12 +20,13 @@ from fullyconv.demo.result import Looked
 from fullyconv.demo.timing import ThreeWays, compare_ways
 from fullyconv.detect import DetectSettings, collect_detections, scan_pyramid
 from fullyconv.errors import ModelError
-from fullyconv.images import prepare, read_image
+from fullyconv.images import prepare, read_image, resize
 from fullyconv.report.heat import combine_heat
 from fullyconv.report.overlay import choose_picture_size, draw_overlay
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.train import Event, ScanDone, TrainConfig, TrainResult, train
 
+MOST_WINDOWS = 15_000  # one by one, three times: about half a minute on a slow machine
 SETTINGS = DetectSettings(scale_step=2 ** (1 / 3))
 
 
@@ -95,6 +97,9 @@ def look_at(photo: Path, dense: DenseModel, folder: Path, *, has_face: bool) -> 
 
 
 def time_faces(networks: Networks, photo: Path) -> ThreeWays:
-    """Compares the three ways on `photo` as it is."""
-    image = torch.from_numpy(prepare(read_image(photo), networks.dense.card))[None]
+    """Compares the three ways on `photo`, halved until one-by-one crops end in reasonable time."""
+    pixels = read_image(photo)
+    while prod(networks.dense.grid.shape((pixels.shape[0], pixels.shape[1]))) > MOST_WINDOWS:
+        pixels = resize(pixels, (pixels.shape[0] // 2, pixels.shape[1] // 2))
+    image = torch.from_numpy(prepare(pixels, networks.dense.card))[None]
     return compare_ways(networks.classifier, networks.dense.module, image, grid=networks.dense.grid, rounds=3)

@@ -16,6 +16,8 @@ PROMISES = {
     "image crops": "every score equals the classifier on the pixels of that window",
     "feature windows": "every score equals the classifier's head on that window of the feature map; "
     "crops differ, because a crop has padding where the image has pixels",
+    "approximation": "an operation over the whole window was replaced by a local one, as asked; "
+    "the scores are near the classifier's and not equal to them",
 }
 BORDERS = {
     "image": "padding is at the image's border",

@@ -21,6 +21,7 @@ def lay_out_description(description: Description, image_size: Pair | None = None
     parts: list[RenderableType] = [make_facts(_list_facts(description, image_size))]
     if description.report.layers:
         parts.append(_make_layers(description))
+    parts += [Text(f"approximated: {how}") for how in description.report.approximations]
     parts += [Text(f"because {reason}", style="dim") for reason in description.report.reasons]
     return Group(*parts)
 
