@@ -34,7 +34,7 @@ class FitSettings:
     fewest_batches: int = 10
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.1
     augment: bool = True
     flip: bool = True
 

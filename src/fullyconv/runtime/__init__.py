@@ -1,0 +1,1 @@
+"""Runs a network on arrays, wherever they come from."""
