@@ -169,9 +169,12 @@ class Build:
 
     def prepare_map(self, node: Node, field: Field) -> Field | Refusal:
         """Returns the field as a map `(N, C, H, W)`, ready for an operation that slides over it."""
-        if not field.is_standard():
-            return Refusal(f"expected a map (batch, channels, rows, columns), got axes of another kind {field.shape}")
-        return self.prepare(node, field)
+        ready = self.prepare(node, field)
+        if isinstance(ready, Refusal) or ready.is_standard():
+            return ready
+        if field.bins is not None:
+            return Refusal("slides over the bins of an adaptive pool")
+        return Refusal(f"expected a map (batch, channels, rows, columns), got axes of another kind {field.shape}")
 
     def meet(self, node: Node, fields: list[Field]) -> list[Field] | Refusal:
         """Returns fields that can be joined cell by cell, with equally many cells on every image."""

@@ -22,6 +22,11 @@ MAP = 6 * 8 * 6  # values of the stem's map
 ACCEPTED = {
     "convolution": (lambda x, c: pooled(c(x)), 5, {"c": nn.Conv2d(6, 5, 3, dilation=2)}),
     "convolution, same": (lambda x, c: pooled(c(x)), 5, {"c": nn.Conv2d(6, 5, 4, padding="same")}),
+    "convolution over all bins": (
+        lambda x, c: c(F.adaptive_avg_pool2d(x, (3, 2))).flatten(1),
+        5,
+        {"c": nn.Conv2d(6, 5, (3, 2))},
+    ),
     "max pool": (lambda x: pooled(F.max_pool2d(x, 3, 2)), 6, {}),
     "adaptive identity": (lambda x: F.adaptive_avg_pool2d(x, (8, 6)).flatten(1), MAP, {}),
     "adaptive bins, linear": (lambda x: F.adaptive_avg_pool2d(x, (3, 4)).flatten(1), 72, {}),
@@ -69,6 +74,12 @@ REFUSED = {
         5 * 24,
         {"c": nn.Conv2d(6, 5, 3)},
         "expected a map",
+    ),
+    "a convolution over some bins": (
+        lambda x, c: c(F.adaptive_avg_pool2d(x, (3, 4))).flatten(1),
+        5 * 6,
+        {"c": nn.Conv2d(6, 5, 2)},
+        "slides over the bins of an adaptive pool",
     ),
     "padding in the head": (
         lambda x, c: c(x.mean(2, keepdim=True)).flatten(1),
