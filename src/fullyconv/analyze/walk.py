@@ -15,7 +15,7 @@ from fullyconv.analyze.rule import find_rule
 from fullyconv.analyze.selection import Selection, select_parts
 from fullyconv.analyze.spreading import find_spread
 from fullyconv.errors import ModelError, OptionError
-from fullyconv.graph import Conv, Graph, Node, Pair, WindowPool
+from fullyconv.graph import Conv, Graph, Node, Pair, Shape, WindowPool
 from fullyconv.grid import format_size
 
 
@@ -28,12 +28,14 @@ class Walk:
         fields: of the values that are the same for each window.
         refusals: the reason, for each node whose rule refused it; nodes that come after such a node have none.
         strides: nominal pixels between neighbouring cells of each value, wherever it runs.
+        shapes: of all values at window size.
     """
 
     build: Build
     fields: dict[str, Field]
     refusals: dict[str, Refusal]
     strides: dict[str, Pair]
+    shapes: dict[str, Shape]
 
 
 def make_plan(
@@ -69,7 +71,9 @@ def make_plan(
 
 def _walk(graph: Graph, aim: Aim) -> Walk:
     build = Build(graph.window, graph.constants, aim)
-    walk = Walk(build, {graph.image.name: _make_image_field(graph, build)}, {}, {graph.image.name: (1, 1)})
+    image = graph.image
+    shapes = {value.name: value.shape for value in (image, *(value for node in graph.nodes for value in node.outputs))}
+    walk = Walk(build, {image.name: _make_image_field(graph, build)}, {}, {image.name: (1, 1)}, shapes)
     for node in graph.nodes:
         if node.name in aim.windowed:
             walk.refusals[node.name] = Refusal("windows were asked for from here on")
@@ -143,7 +147,9 @@ def _find_strides(node: Node, walk: Walk) -> Pair:
     strides = [walk.strides[name] for name in node.inputs if name in walk.strides] or [(1, 1)]
     y, x = max(s[0] for s in strides), max(s[1] for s in strides)
     if isinstance(node.op, Conv | WindowPool):
-        return y * node.op.stride[0], x * node.op.stride[1]
+        # one cell cannot shrink, so there a stride means nothing to a window
+        rows, columns = walk.shapes[node.inputs[0]][2:]
+        return y * (node.op.stride[0] if rows > 1 else 1), x * (node.op.stride[1] if columns > 1 else 1)
     return y, x
 
 

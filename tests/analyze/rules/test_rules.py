@@ -244,3 +244,15 @@ def test_the_head_keeps_the_windows_border() -> None:
 
     plan = plan_between(head, 30, f=nn.Linear(48, 5), c=nn.Conv2d(5, 5, (1, 3), padding=(0, 1)))
     assert "after the head began, where the border is the window's" in find_reason(plan)
+
+
+def test_strides_of_windows_stop_at_one_cell() -> None:
+    """What runs on windows still says how far apart they should lie: by its strides, as long as cells are left."""
+
+    def gate(x: torch.Tensor, c: nn.Module, d: nn.Module) -> torch.Tensor:
+        x = x * pooled(x)[:, :, None, None]  # from here on windows
+        return d(d(d(c(x)))).flatten(1)
+
+    down = nn.Conv2d(6, 6, 3, 2, 1)
+    plan = plan_between(gate, 6, c=down, d=down)  # 8 x 6 cells, then 4 x 3, 2 x 2, 1 x 1, 1 x 1
+    assert plan.tier == 2 and plan.grid.stride_px == (2 * 8, 2 * 8)
