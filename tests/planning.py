@@ -26,6 +26,12 @@ class Between(nn.Module):
 
 
 WINDOW = (17, 13)  # the stem makes it a map of 8 x 6 cells
+MAP = 6 * 8 * 6  # values of that map
+
+
+def pooled(x: torch.Tensor) -> torch.Tensor:
+    """Returns the mean of each channel."""
+    return x.mean((2, 3))
 
 
 def plan_between(function: Callable[..., torch.Tensor], features: int, **parts: nn.Module) -> Plan:
@@ -39,3 +45,17 @@ def find_reason(plan: Plan) -> str:
     assert plan.tier == 2
     (reason,) = plan.reasons
     return reason
+
+
+def check_accepted(function: Callable[..., torch.Tensor], features: int, parts: dict[str, nn.Module]) -> None:
+    """Fails if any part of the network runs on windows."""
+    plan = plan_between(function, features, **parts)
+    assert plan.tier == 1, plan.reasons
+    assert plan.grid.stride_px[1] in (2, 4)
+
+
+def check_refused(
+    function: Callable[..., torch.Tensor], features: int, parts: dict[str, nn.Module], reason: str
+) -> None:
+    """Fails if nothing runs on windows, or for another reason."""
+    assert reason in find_reason(plan_between(function, features, **parts))

@@ -73,6 +73,14 @@ def alexnet() -> nn.Module:
     )  # fmt: skip
 
 
+def binned() -> nn.Module:
+    """A convolution over all bins of an adaptive pool, as VGG has in place of its first linear layer elsewhere."""
+    return nn.Sequential(
+        conv(3, 6), nn.MaxPool2d(2), conv(6, 8, 2), nn.AdaptiveAvgPool2d((4, 7)), nn.Conv2d(8, 9, (4, 7)), nn.ReLU(),
+        nn.Conv2d(9, 9, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(9, 4),
+    )  # fmt: skip
+
+
 class Residual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -348,6 +356,7 @@ ZOO = {
     "plain": Entry(plain, (26, 38), 1, CROPS, (4, 4), 1),
     "vgg": Entry(vgg, (28, 28), 1, FEATURES, (4, 4)),
     "alexnet": Entry(alexnet, (45, 61), 1, FEATURES, (4, 4)),
+    "binned": Entry(binned, (28, 44), 1, CROPS, (4, 4)),
     "resnet": Entry(resnet, (32, 48), 1, FEATURES, (8, 8)),
     "densenet": Entry(densenet, (29, 37), 1, FEATURES, (4, 4)),
     "convnext": Entry(convnext, (32, 48), 1, FEATURES, (8, 8)),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         OutputError,
     )
     from fullyconv.grid import Grid
+    from fullyconv.images import prepare
     from fullyconv.rewrite import ConversionReport, DenseModel, convert, load
     from fullyconv.verify import VerifyReport, verify
 
@@ -45,6 +46,7 @@ __all__ = [
     "__version__",
     "convert",
     "load",
+    "prepare",
     "verify",
 ]
 
@@ -53,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "fullyconv.card": ("ModelCard", "Preprocessing"),
     "fullyconv.grid": ("Grid",),
+    "fullyconv.images": ("prepare",),
     "fullyconv.rewrite": ("ConversionReport", "DenseModel", "convert", "load"),
     "fullyconv.verify": ("VerifyReport", "verify"),
     "fullyconv.errors": tuple(name for name in __all__ if name.endswith("Error")),

@@ -74,6 +74,11 @@ class Regroup(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Expand(Operation):
+    """Axes of size 1 repeated to the shape of the node's output. Inputs: x."""
+
+
+@dataclass(frozen=True, slots=True)
 class Permute(Operation):
     """Axis `i` of the output is axis `order[i]` of the input. Inputs: x."""
 

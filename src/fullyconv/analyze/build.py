@@ -31,17 +31,33 @@ class Record:
     steps: list[Step] = field(default_factory=list)
     layers: list[tuple[str, RewrittenLayer]] = field(default_factory=list)
     padding: list[tuple[str, str]] = field(default_factory=list)
+    approximations: list[tuple[str, str]] = field(default_factory=list)
     align: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a walk works towards.
+
+    Attributes:
+        grid_stride: the grid's, None while it is being found.
+        windowed: nodes that run on windows because it was asked for.
+        spread: pools over the window that are approximated by sliding ones.
+    """
+
+    grid_stride: Pair | None = None
+    windowed: frozenset[str] = frozenset()
+    spread: frozenset[str] = frozenset()
 
 
 class Build:
     """What a rule may ask and record while it handles one node."""
 
-    def __init__(self, window: Pair, constants: Mapping[str, Constant], grid_stride: Pair | None) -> None:
-        """Starts for a window; `grid_stride` is None in the first pass, which finds it."""
+    def __init__(self, window: Pair, constants: Mapping[str, Constant], aim: Aim) -> None:
+        """Starts for a window."""
         self.window = window
+        self.aim = aim
         self.constants = constants
-        self.grid_stride = grid_stride
         self.record = Record()
         self._serial = 0
         self._uses: dict[str, int] = {}
@@ -49,7 +65,13 @@ class Build:
     def mark(self) -> Record:
         """Returns a mark of what is recorded so far."""
         record = self.record
-        return Record(list(record.steps), list(record.layers), list(record.padding), record.align)
+        return replace(
+            record,
+            steps=list(record.steps),
+            layers=list(record.layers),
+            padding=list(record.padding),
+            approximations=list(record.approximations),
+        )
 
     def forget(self, mark: Record) -> None:
         """Drops what was recorded since the mark."""
@@ -82,6 +104,10 @@ class Build:
         """Records that a layer takes another form."""
         self.record.layers.append((node.name, layer))
 
+    def note_approximation(self, node: Node, how: str) -> None:
+        """Records that an operation is done otherwise than in the classifier, because that was asked for."""
+        self.record.approximations.append((node.name, f"{node}: {how}"))
+
     def slide(self, node: Node, field: Field, slides: tuple[Sliding, Sliding]) -> tuple[Line, Line] | Refusal:
         """Returns the lines after a sliding operation, and notes what it does at a window's border."""
         reasons = []
@@ -98,7 +124,7 @@ class Build:
 
     def contraction_step(self, line: Line, axis: int) -> int:
         """Returns the step in cells at which a window operation is evaluated: the grid's, once it is known."""
-        return 1 if self.grid_stride is None else max(self.grid_stride[axis] // line.stride, 1)
+        return 1 if self.aim.grid_stride is None else max(self.aim.grid_stride[axis] // line.stride, 1)
 
     def settle(self, node: Node, field: Field) -> Field | Refusal:
         """Returns the field with nothing left to be done: a waiting adaptive pooling becomes bins as channels."""
@@ -143,9 +169,12 @@ class Build:
 
     def prepare_map(self, node: Node, field: Field) -> Field | Refusal:
         """Returns the field as a map `(N, C, H, W)`, ready for an operation that slides over it."""
-        if not field.is_standard():
-            return Refusal(f"expected a map (batch, channels, rows, columns), got axes of another kind {field.shape}")
-        return self.prepare(node, field)
+        ready = self.prepare(node, field)
+        if isinstance(ready, Refusal) or ready.is_standard():
+            return ready
+        if field.bins is not None:
+            return Refusal("slides over the bins of an adaptive pool")
+        return Refusal(f"expected a map (batch, channels, rows, columns), got axes of another kind {field.shape}")
 
     def meet(self, node: Node, fields: list[Field]) -> list[Field] | Refusal:
         """Returns fields that can be joined cell by cell, with equally many cells on every image."""
@@ -156,7 +185,7 @@ class Build:
                 return prepared
             ready.append(prepared)
         if len({value.extent for value in ready}) > 1:
-            return Refusal("a value of the whole window meets the map that it came from")
+            return Refusal("a value of the whole window meets the map that it came from", "squeeze-excitation")
         if all(value.is_window_vector for value in ready) and not self._agree(ready):
             return self.bring_together(node, ready)
         if len({value.stride for value in ready}) > 1:

@@ -12,9 +12,15 @@ from fullyconv.graph import Pair, Shape
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a rule does not apply; the operation then runs on windows."""
+    """Why a rule does not apply; the operation then runs on windows.
+
+    Attributes:
+        reason: for the report.
+        approximation: the name of the local approximation that would help, "" if there is none.
+    """
 
     reason: str
+    approximation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Field:
         affine: per-position scales and shifts not yet done.
         parts: vectors joined one after the other that lie on maps of different kinds; there is no dense tensor
             for them, only a linear layer can read them.
+        is_spread: whether it is a statistic of the window around each cell of a map, with a value for each cell
+            although the value's axes have neither Y nor X (a local approximation).
     """
 
     tensor: str
@@ -47,6 +55,7 @@ class Field:
     bins: Pair | None = None
     affine: tuple[AffineFold, ...] = ()
     parts: tuple[Field, ...] = ()
+    is_spread: bool = False
 
     @property
     def extent(self) -> Pair:

@@ -18,7 +18,8 @@ def finish_plan(
     graph: Graph, build: Build, fields: Mapping[str, Field], selection: Selection, reasons: tuple[str, ...]
 ) -> Plan:
     """Returns the Plan: outputs brought to the grid, what is not needed dropped, the figures of the report."""
-    assert build.grid_stride is not None  # set for the last walk
+    grid_stride = build.aim.grid_stride
+    assert grid_stride is not None  # set for the last walk
     ends = [_find_activation(graph, name) for name in graph.outputs]
     outputs = tuple(
         replace(_make_output(graph, build, fields, name), activation=end.activation, activation_axis=end.axis)
@@ -28,27 +29,29 @@ def finish_plan(
         output if end.logits == output.value else _make_output(graph, build, fields, end.logits)
         for output, end in zip(outputs, ends, strict=True)
     )
-    cuts = tuple(_make_cut(build.grid_stride, fields[name], name) for name in selection.cuts)
+    cuts = tuple(_make_cut(grid_stride, fields[name], name) for name in selection.cuts)
     read = {output.tensor for output in (*outputs, *logits)} | {cut.tensor for cut in cuts}
     steps = _keep_needed(build.record.steps, read)
     dense_nodes = {step.node for step in steps}
     lines = [fields[name] for name in (*selection.cuts, *(output.value for output in outputs if output.tensor))]
     padding = tuple(reason for node, reason in build.record.padding if node in dense_nodes)
+    approximations = tuple(how for node, how in build.record.approximations if node in dense_nodes)
     maps = tuple(_make_feature_map(fields[name], name) for name in selection.feature_maps)
     return Plan(
-        grid=Grid(graph.window, build.grid_stride, maps[0].extent if maps else graph.window),
+        grid=Grid(graph.window, grid_stride, maps[0].extent if maps else graph.window),
         steps=steps,
         cuts=cuts,
         windowed=tuple(node.name for node in graph.nodes if node.name in selection.windowed),
         outputs=outputs,
         logits=logits,
         feature_maps=maps,
-        guarantee="feature windows" if padding else "image crops",
+        guarantee="approximation" if approximations else "feature windows" if padding else "image crops",
         padding=padding,
         reasons=reasons,
+        approximations=approximations,
         layers=tuple(layer for node, layer in build.record.layers if node in dense_nodes),
         shared_flops=_find_shared_share(graph, selection),
-        margins_px=_find_margins(lines, graph.window, build.grid_stride),
+        margins_px=_find_margins(lines, graph.window, grid_stride),
         align=build.record.align,
     )
 
@@ -86,8 +89,8 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
         return Output(name, "", (), (), inner)
     if not field.is_window_vector:
         field = build.pool_bins(node, field, "max", field.extent)  # bins of one cell: the cells as channels
-    assert build.grid_stride is not None
-    field = build.bring_to_grid(node, field, build.grid_stride)
+    assert build.aim.grid_stride is not None  # set for the last walk
+    field = build.bring_to_grid(node, field, build.aim.grid_stride)
     sizes = tuple(factor.size for factor in field.channels)
     order = tuple(field.channels.index(factor) for factor in field.logical_channels)
     return Output(name, field.tensor, sizes, order, inner)

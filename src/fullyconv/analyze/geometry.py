@@ -66,6 +66,10 @@ class Line:
             slides=(*self.slides, sliding),
         )
 
+    def widen(self, before: int, after: int) -> Line:
+        """Returns the axis when each cell also depends on its neighbours, `before` and `after` cells away."""
+        return replace(self, first=self.first - before * self.stride, last=self.last + after * self.stride)
+
     def count(self, pixels: int) -> int:
         """Returns the number of cells on an image of `pixels`.
 

@@ -8,7 +8,7 @@ from typing import Literal
 from fullyconv.graph import Operation, Pair, Shape
 from fullyconv.grid import Grid
 
-Guarantee = Literal["image crops", "feature windows"]
+Guarantee = Literal["image crops", "feature windows", "approximation"]
 Activation = Literal["sigmoid", "softmax", "none"]
 
 
@@ -131,6 +131,14 @@ class BinPool(Operation):
     extent: Pair
     bins: Pair
     stride: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingPool(Operation):
+    """For each cell, the pool over the `extent` cells around it; beyond the image's border, its last cells repeat."""
+
+    kind: Literal["max", "average"]
+    extent: Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +268,7 @@ class Plan:
         guarantee: what the scores equal.
         padding: each trunk operation that pads or rounds at a window's border, and why.
         reasons: each operation that could not be convolutional, and why.
+        approximations: each operation that was approximated, on request, and how.
         layers: what was rewritten.
         shared_flops: share of the arithmetic that neighbouring windows share, 0 to 1.
         margins_px: pixels outside a window that its scores depend on: `((top, bottom), (left, right))`.
@@ -276,6 +285,7 @@ class Plan:
     guarantee: Guarantee
     padding: tuple[str, ...]
     reasons: tuple[str, ...]
+    approximations: tuple[str, ...]
     layers: tuple[RewrittenLayer, ...]
     shared_flops: float
     margins_px: tuple[Pair, Pair]
@@ -283,5 +293,7 @@ class Plan:
 
     @property
     def tier(self) -> int:
-        """1 convolutional, 2 shared trunk and windowed head."""
+        """1 convolutional, 2 shared trunk and windowed head, 3 with local approximations."""
+        if self.approximations:
+            return 3
         return 2 if self.windowed else 1

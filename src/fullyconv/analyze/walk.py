@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
-from fullyconv.analyze.build import Build
+from fullyconv.analyze.build import Aim, Build
 from fullyconv.analyze.factors import Factor, Kind
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.finish import finish_plan
@@ -13,8 +13,9 @@ from fullyconv.analyze.geometry import Line
 from fullyconv.analyze.plan import Plan
 from fullyconv.analyze.rule import find_rule
 from fullyconv.analyze.selection import Selection, select_parts
+from fullyconv.analyze.spreading import find_spread
 from fullyconv.errors import ModelError, OptionError
-from fullyconv.graph import Conv, Graph, Node, Pair, WindowPool
+from fullyconv.graph import Conv, Graph, Node, Pair, Shape, WindowPool
 from fullyconv.grid import format_size
 
 
@@ -27,21 +28,30 @@ class Walk:
         fields: of the values that are the same for each window.
         refusals: the reason, for each node whose rule refused it; nodes that come after such a node have none.
         strides: nominal pixels between neighbouring cells of each value, wherever it runs.
+        shapes: of all values at window size.
     """
 
     build: Build
     fields: dict[str, Field]
-    refusals: dict[str, str]
+    refusals: dict[str, Refusal]
     strides: dict[str, Pair]
+    shapes: dict[str, Shape]
 
 
-def make_plan(graph: Graph, *, stride: Pair | None = None, windowed_from: str | None = None) -> Plan:
+def make_plan(
+    graph: Graph,
+    *,
+    stride: Pair | None = None,
+    windowed_from: str | None = None,
+    approximate: frozenset[str] = frozenset(),
+) -> Plan:
     """Returns how the classifier becomes a dense network. Never refuses: what is not local runs on windows.
 
     Args:
         graph: the classifier at window size.
         stride: pixels between neighbouring scores, multiples of the network's own stride; its own where None.
         windowed_from: a layer: it and what follows run on windows; "image" for the whole network.
+        approximate: names of local approximations that may be made.
 
     Raises:
         ModelError: the image is not `(N, C, height, width)`.
@@ -49,19 +59,24 @@ def make_plan(graph: Graph, *, stride: Pair | None = None, windowed_from: str | 
     """
     if len(graph.image.shape) != 4:
         raise ModelError(f"the model's input: expected (N, C, height, width), got {graph.image.shape}")
-    asked = _find_asked(graph, windowed_from)
-    own_stride = _find_grid_stride(graph, _walk(graph, None, asked))
-    last = _walk(graph, _check_stride(stride, own_stride), asked)
+    aim = Aim(windowed=_find_asked(graph, windowed_from))
+    first = _walk(graph, aim)
+    while more := find_spread(graph, first.fields, first.refusals, approximate) - aim.spread:
+        aim = replace(aim, spread=aim.spread | more)
+        first = _walk(graph, aim)
+    last = _walk(graph, replace(aim, grid_stride=_check_stride(stride, _find_grid_stride(graph, first))))
     selection = select_parts(graph, last.fields)
     return finish_plan(graph, last.build, last.fields, selection, _explain(graph, last, selection))
 
 
-def _walk(graph: Graph, grid_stride: Pair | None, asked: frozenset[str]) -> Walk:
-    build = Build(graph.window, graph.constants, grid_stride)
-    walk = Walk(build, {graph.image.name: _make_image_field(graph, build)}, {}, {graph.image.name: (1, 1)})
+def _walk(graph: Graph, aim: Aim) -> Walk:
+    build = Build(graph.window, graph.constants, aim)
+    image = graph.image
+    shapes = {value.name: value.shape for value in (image, *(value for node in graph.nodes for value in node.outputs))}
+    walk = Walk(build, {image.name: _make_image_field(graph, build)}, {}, {image.name: (1, 1)}, shapes)
     for node in graph.nodes:
-        if node.name in asked:
-            walk.refusals[node.name] = "windows were asked for from here on"
+        if node.name in aim.windowed:
+            walk.refusals[node.name] = Refusal("windows were asked for from here on")
         else:
             _handle(node, walk)
         strides = _find_strides(node, walk)
@@ -113,13 +128,13 @@ def _handle(node: Node, walk: Walk) -> None:
         outcome = Refusal(str(error))
     if isinstance(outcome, Refusal):
         walk.build.forget(mark)
-        walk.refusals[node.name] = outcome.reason
+        walk.refusals[node.name] = outcome
         return
     pairs = list(zip(node.outputs, outcome, strict=False))
     wrong = [(value.shape, field.shape) for value, field in pairs if field.shape != value.shape]
     if wrong:  # a mistake in a rule: the numbers stay right, and the report shows it
         walk.build.forget(mark)
-        walk.refusals[node.name] = f"its rule expects the shape {wrong[0][1]}, the model gives {wrong[0][0]}"
+        walk.refusals[node.name] = Refusal(f"its rule expects the shape {wrong[0][1]}, the model gives {wrong[0][0]}")
         return
     walk.fields.update((value.name, field) for value, field in pairs)
 
@@ -132,7 +147,9 @@ def _find_strides(node: Node, walk: Walk) -> Pair:
     strides = [walk.strides[name] for name in node.inputs if name in walk.strides] or [(1, 1)]
     y, x = max(s[0] for s in strides), max(s[1] for s in strides)
     if isinstance(node.op, Conv | WindowPool):
-        return y * node.op.stride[0], x * node.op.stride[1]
+        # one cell cannot shrink, so there a stride means nothing to a window
+        rows, columns = walk.shapes[node.inputs[0]][2:]
+        return y * (node.op.stride[0] if rows > 1 else 1), x * (node.op.stride[1] if columns > 1 else 1)
     return y, x
 
 
@@ -146,7 +163,7 @@ def _find_grid_stride(graph: Graph, walk: Walk) -> Pair:
 def _explain(graph: Graph, walk: Walk, selection: Selection) -> tuple[str, ...]:
     """Returns the reasons of the refusals that made part of the network run on windows."""
     return tuple(
-        f"{node}: {walk.refusals[node.name]}"
+        f"{node}: {walk.refusals[node.name].reason}"
         for node in graph.nodes
         if node.name in selection.windowed and node.name in walk.refusals
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from torch import nn
 from torch.export import ExportedProgram
 
 from fullyconv.analyze import Plan, make_plan
+from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard
@@ -32,6 +34,7 @@ def convert(  # noqa: PLR0913  every option is one a user names
     stride: Pair | None = None,
     windowed_from: str | None = None,
     border: Border = "image",
+    approximate: Iterable[str] | Literal["all"] = (),
 ) -> DenseModel:
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
@@ -50,6 +53,9 @@ def convert(  # noqa: PLR0913  every option is one a user names
         border: where padding is seen: "image", the image's border; "first-order", the window's border to first
             order, from bands; "window", exactly, as windows of the image. A network that does not pad stays as
             it is.
+        approximate: operations over the whole window that may be replaced by local ones, so that the network
+            stays convolutional: names such as "squeeze-excitation", or "all". The scores then equal nothing
+            exactly; `verify` measures how far they are.
 
     Raises:
         ModelError: the file is no torch.export file or carries code; weights are NaN or infinite.
@@ -60,7 +66,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     card = card or own_card
     window = _check_window(window, card)
     captured = capture(module, window, channels or (card.channels if card else None))
-    plan = _make_plan(captured, stride, windowed_from, border)
+    asked = Asked(stride, windowed_from, border, _read_approximations(approximate))
+    plan = _make_plan(captured, asked)
     if plan.windowed:
         captured = free_batch(captured, module)
     return build_dense(plan, captured, card, border)
@@ -94,12 +101,32 @@ def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None, bor
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
 
 
-def _make_plan(captured: CapturedModel, stride: Pair | None, windowed_from: str | None, border: Border) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants of the plan; see `convert`."""
+
+    stride: Pair | None
+    windowed_from: str | None
+    border: Border
+    approximate: frozenset[str]
+
+
+def _read_approximations(names: Iterable[str]) -> frozenset[str]:
+    if names == "all":
+        return frozenset(APPROXIMATIONS)
+    wrong = [name for name in names if name not in APPROXIMATIONS]
+    if wrong or isinstance(names, str):
+        raise OptionError(f"approximate: expected all, or some of {', '.join(APPROXIMATIONS)}; got {names}")
+    return frozenset(names)
+
+
+def _make_plan(captured: CapturedModel, asked: Asked) -> Plan:
+    stride, windowed_from, border = asked.stride, asked.windowed_from, asked.border
     if border not in get_args(Border):
         raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {border!r}")
     if border != "image" and windowed_from is not None:
         raise OptionError(f"border {border!r} and windowed_from {windowed_from!r} exclude each other; give one")
-    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from)
+    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
     if border == "window" and plan.padding:
         return make_plan(captured.graph, stride=plan.grid.stride_px, windowed_from="image")
     return plan

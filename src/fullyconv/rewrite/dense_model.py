@@ -5,22 +5,19 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils import _pytree as pytree
 
 from fullyconv.analyze.plan import FeatureMap
-from fullyconv.capture.module import read_device, read_dtype
 from fullyconv.card import ModelCard
 from fullyconv.errors import ImageError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.report import ConversionReport
-
-Images = TypeVar("Images", torch.Tensor, np.ndarray)
+from fullyconv.runtime.torch_eager import Images, run_eagerly
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +55,8 @@ class DenseModel:
         Raises:
             ImageError: another rank, other channels, whole numbers, or smaller than the window.
         """
-        tensor = torch.from_numpy(images) if isinstance(images, np.ndarray) else images
-        self._check(tensor)
-        with torch.inference_mode():
-            scores = self.module(tensor.to(read_device(self.module), read_dtype(self.module)))
-        return pytree.tree_map(_to_numpy, scores) if isinstance(images, np.ndarray) else scores
+        self._check(torch.from_numpy(images) if isinstance(images, np.ndarray) else images)
+        return run_eagerly(self.module, images)
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> DenseModel:
         """Returns a copy of other precision or on another device; this one is not changed."""
@@ -87,11 +81,5 @@ class DenseModel:
         if not images.is_floating_point():
             raise ImageError(
                 f"images: expected floats, preprocessed as dense.card.preprocessing says, got {images.dtype}; "
-                "fullyconv.prepare(image, dense.card) does it for 8-bit pixels"
+                "fullyconv.images.prepare(image, dense.card) does it for 8-bit pixels"
             )
-
-
-def _to_numpy(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    plain = tensor.float() if tensor.dtype is torch.bfloat16 else tensor  # numpy has no bfloat16
-    array: np.ndarray[Any, Any] = plain.cpu().numpy()
-    return array

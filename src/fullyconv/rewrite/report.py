@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from fullyconv.analyze.plan import Guarantee, Plan, RewrittenLayer
 
-TIERS = {1: "convolutional", 2: "shared trunk, windowed head"}
+TIERS = {1: "convolutional", 2: "shared trunk, windowed head", 3: "local approximation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,10 @@ class ConversionReport:
     """How a classifier was converted.
 
     Attributes:
-        tier: 1 convolutional, 2 shared trunk and windowed head.
-        guarantee: what the scores equal: "image crops", or only "feature windows".
+        tier: 1 convolutional, 2 shared trunk and windowed head, 3 with local approximations.
+        guarantee: what the scores equal: "image crops", or only "feature windows"; "approximation" for nothing.
         guarantee_reasons: each operation that pads or rounds at a window's border, so that crops differ.
+        approximations: each operation that was approximated, on request, and how.
         layers: every rewritten layer: name, kind, old and new shape.
         split: the tensors from which windows are cut; empty in tier 1.
         reasons: each operation that could not be convolutional, and why.
@@ -29,6 +30,7 @@ class ConversionReport:
     tier: int
     guarantee: Guarantee
     guarantee_reasons: tuple[str, ...]
+    approximations: tuple[str, ...]
     layers: tuple[RewrittenLayer, ...]
     split: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -47,6 +49,7 @@ class ConversionReport:
             *(f"  {layer.name}: {layer.kind} {layer.old_shape} -> {layer.new_shape} {layer.note}".rstrip()
               for layer in self.layers),
             *(f"  windowed because of {reason}" for reason in self.reasons),
+            *(f"  approximated: {how}" for how in self.approximations),
             *(f"  not crops because {reason}" for reason in self.guarantee_reasons),
         ]  # fmt: skip
         return "\n".join(lines)
@@ -58,6 +61,7 @@ def make_report(plan: Plan) -> ConversionReport:
         tier=plan.tier,
         guarantee=plan.guarantee,
         guarantee_reasons=plan.padding,
+        approximations=plan.approximations,
         layers=plan.layers,
         split=tuple(cut.value for cut in plan.cuts),
         reasons=plan.reasons,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from fullyconv.analyze.plan import (
     Add,
     BinPool,
@@ -15,6 +17,7 @@ from fullyconv.analyze.plan import (
     Original,
     ShuffleChannels,
     SliceChannels,
+    SlidingPool,
     Step,
     ToGrid,
 )
@@ -181,6 +184,39 @@ def _lower_bins(low: Lowering) -> list[Instruction]:
     return [*calls, Call("aten.cat.default", (parts, 1), outputs=(low.step.output,))]
 
 
+def _lower_sliding(low: Lowering) -> list[Instruction]:
+    """Running sums, so that the cost does not grow with the window; in float64, because they are long."""
+    op: SlidingPool = low.op
+    (rows, columns), end = op.extent, _TO_THE_END
+    pads = [(columns - 1) // 2, columns // 2, (rows - 1) // 2, rows // 2]
+    if op.kind == "max":
+        return low.chain(
+            ("aten.pad.default", (pads, "replicate")),
+            ("aten.max_pool2d.default", ([rows, 1], [1, 1])),
+            ("aten.max_pool2d.default", ([1, columns], [1, 1])),
+        )
+    name = low.step.output
+    calls: list[Instruction] = [
+        Call("aten.pad.default", (Ref(low.inputs[0]), pads, "replicate"), outputs=(f"{name}/padded",))
+    ]
+    last = f"{name}/padded"
+    for axis, size, before in ((2, rows, [0, 0, 1, 0]), (3, columns, [1, 0])):
+        part = f"{name}/{axis}"
+        calls += [
+            Call("aten.cumsum.default", (Ref(last), axis), {"dtype": torch.float64}, (f"{part}/sums",)),
+            Call("aten.constant_pad_nd.default", (Ref(f"{part}/sums"), before), outputs=(f"{part}/from0",)),
+            Call("aten.slice.Tensor", (Ref(f"{part}/from0"), axis, size, end), outputs=(f"{part}/upper",)),
+            Call("aten.slice.Tensor", (Ref(f"{part}/from0"), axis, 0, -size), outputs=(f"{part}/lower",)),
+            Call("aten.sub.Tensor", (Ref(f"{part}/upper"), Ref(f"{part}/lower")), outputs=(f"{part}/sum",)),
+        ]
+        last = f"{part}/sum"
+    return [
+        *calls,
+        Call("aten.div.Tensor", (Ref(last), rows * columns), outputs=(f"{name}/mean",)),
+        Call("aten.type_as.default", (Ref(f"{name}/mean"), Ref(low.inputs[0])), outputs=(name,)),
+    ]
+
+
 def _lower_to_grid(low: Lowering) -> list[Instruction]:
     op: ToGrid = low.op
     return [GridCall(low.inputs[0], low.step.output, op.step, op.stride_px)]
@@ -218,6 +254,7 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     SliceChannels: _lower_slice,
     CropMap: _lower_crop,
     BinPool: _lower_bins,
+    SlidingPool: _lower_sliding,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
 }

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Runs a network on arrays, wherever they come from."""

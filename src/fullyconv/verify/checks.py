@@ -104,6 +104,8 @@ def _require_running(module: nn.Module, original: Original) -> None:
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
     """Adds the comparison on images of exactly the window's size, where both networks must always agree."""
     cells = tuple((image, 0, 0) for image in range(len(sample.images)))
+    if bench.subject.guarantee == "approximation":
+        return
     run = _run(bench, sample, cells)
     answers = bench.original.answer(sample.images)
     findings.pairings.extend(_pair("window", run, answers))
@@ -112,6 +114,9 @@ def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
 
 def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
     """Adds the comparisons on one sample with both references."""
+    if bench.subject.guarantee == "approximation":
+        _check_approximation(bench, sample, cells, findings)
+        return
     run = _run(bench, sample, cells)
     crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
     if bench.subject.guarantee == "image crops":
@@ -125,6 +130,21 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         findings.pairings.append(_fail(run, bench.fault))
     elif bench.why_uncut:
         findings.notes.append(f"feature windows: checked at window size only ({bench.why_uncut})")
+
+
+def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
+    """Adds how far an approximation is from crops and from the network without it; there is nothing to equal."""
+    run = _run(bench, sample, cells, bench.measured)
+    if run.failure or any(run.faults.values()):
+        findings.pairings.append(_fail(run, run.failure or next(fault for fault in run.faults.values() if fault)))
+        return
+    crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
+    findings.fidelity.extend(_measure(run, crops))
+    assert bench.subject.exact is not None  # describe makes it for every approximation
+    exact = _run(bench, sample, cells, copy_network(bench.subject.exact, bench.original.dtype))
+    image = (sample.name, sample.size_px())
+    for name, values in run.dense.items():
+        findings.fidelity.append(measure_fidelity(name, image, values, exact.dense[name], "the exact network"))
 
 
 def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:

@@ -13,7 +13,7 @@ from fullyconv.verify.outputs import drop_ones
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """The distance of one output from the original on pixel crops, on one image.
+    """The distance of one output from a reference, on one image.
 
     Attributes:
         output: the name of the output.
@@ -26,6 +26,7 @@ class Fidelity:
             are constant.
         top1_agreement: share of windows for which both name the same class. With a single logit: for which
             both are on the same side of 0. None for a single score without activation: it names no class.
+        reference: what it is the distance from: the original on pixel crops, or the exact network.
     """
 
     output: str
@@ -36,6 +37,7 @@ class Fidelity:
     mean_difference: float
     correlation: float | None
     top1_agreement: float | None
+    reference: str = "crops"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,9 @@ class Measured:
     logits: Tensor | None
 
 
-def measure_fidelity(output: str, image: tuple[str, Pair], dense: Measured, crops: Measured) -> Fidelity:
+def measure_fidelity(
+    output: str, image: tuple[str, Pair], dense: Measured, crops: Measured, reference: str = "crops"
+) -> Fidelity:
     """Returns how far `dense` is from `crops`, for the same windows; shapes equal but for axes of size 1."""
     difference = (drop_ones(dense.scores) - drop_ones(crops.scores)).abs()
     has_logits = dense.logits is not None and crops.logits is not None
@@ -66,6 +70,7 @@ def measure_fidelity(output: str, image: tuple[str, Pair], dense: Measured, crop
         mean_difference=float(difference.mean()),
         correlation=_correlate(found.reshape(-1), expected.reshape(-1)),
         top1_agreement=_agree(found, expected, has_logits),
+        reference=reference,
     )
 
 

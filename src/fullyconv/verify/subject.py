@@ -12,7 +12,7 @@ from fullyconv.analyze import make_plan
 from fullyconv.analyze.plan import FeatureMap
 from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
 from fullyconv.grid import Grid
-from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.rewrite import DenseModel, convert
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
 from fullyconv.verify.splits import Probe, SplitTensor
@@ -35,14 +35,16 @@ class Subject:
         align: whether it pads images with zeros right and bottom to the window and whole strides.
         probe: what the split tensors are for a random window, by which they are recognised in the original.
         windows: how many random windows to compare on their own.
+        exact: for an approximation, the network without it.
     """
 
     module: nn.Module
     grid: Grid
-    guarantee: Literal["image crops", "feature windows"]
+    guarantee: Literal["image crops", "feature windows", "approximation"]
     align: bool
     probe: Probe
     windows: int = _MOST_WINDOWS
+    exact: nn.Module | None = None
 
 
 def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
@@ -62,7 +64,12 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
     splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
     report = dense.report
     probe, windows = Probe(image, splits), _count_windows(captured)
-    return Subject(dense.module, dense.grid, report.guarantee, report.align, probe, windows)
+    exact = None
+    if report.guarantee == "approximation":
+        exact = convert(
+            original, dense.grid.window_px, channels=dense.card.channels, stride=dense.grid.stride_px
+        ).module
+    return Subject(dense.module, dense.grid, report.guarantee, report.align, probe, windows, exact)
 
 
 def _count_windows(captured: CapturedModel) -> int:

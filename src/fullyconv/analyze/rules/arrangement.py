@@ -6,15 +6,25 @@ from dataclasses import replace
 
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.factors import regroup
-from fullyconv.analyze.fields import Refusal
+from fullyconv.analyze.fields import Refusal, make_map_axes
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Identity, Node, Permute, Regroup
+from fullyconv.graph import Expand, Identity, Node, Permute, Regroup
 
 
 @rule(Identity)
 def carry_identity(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Dropout at evaluation, copies and the like change nothing."""
     return (get_field(inputs),)
+
+
+@rule(Expand)
+def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """A statistic of the window around each cell has its rows and columns already; refused: anything else."""
+    field = get_field(inputs)
+    if not field.is_spread or len(field.axes) != 4:
+        return Refusal("a value of the whole window is spread over the map", "squeeze-excitation")
+    axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
+    return (replace(field, axes=axes, is_spread=False),)
 
 
 @rule(Permute)

@@ -82,8 +82,10 @@ def _convolve(node: Node, field: Field, kernel: Pair, build: Build, columns: Pai
         for line, size, step in zip((field.y, field.x), kernel, steps, strict=True)
     )
     channels = build.make_channel(outputs)
-    in_head = field.in_head or max(kernel) > 1 or len(field.axes) <= 2  # a vector has left the map
-    return Field(tensor, (*field.axes[:-1], channels), channels, y, x, in_head=in_head)
+    left_map = len(field.axes) <= 2 and not field.is_spread
+    in_head = field.in_head or max(kernel) > 1 or left_map
+    axes = (*field.axes[:-1], channels)
+    return Field(tensor, axes, channels, y, x, in_head=in_head, is_spread=field.is_spread)
 
 
 def _make_kernel(node: Node, field: Field, outputs: int, kernel: Pair) -> Weight:

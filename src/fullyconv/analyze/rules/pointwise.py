@@ -49,7 +49,7 @@ def _apply(node: Node, inputs: Inputs, build: Build) -> Outcome:
     met = build.meet(node, [value for value in inputs if value is not None])
     if isinstance(met, Refusal):
         return met
-    leader = max(met, key=lambda value: (len(value.axes), len(value.channels), value.shape))
+    leader = max(met, key=lambda value: (len(value.axes), not value.is_spread, len(value.channels), value.shape))
     if leader.shape != node.outputs[0].shape or not all(_lies_on(value, leader) for value in met):
         return Refusal("its values broadcast to other axes or new channels")
     waiting = iter(met)
@@ -88,10 +88,15 @@ def _varies_over(shape: Shape, axes: Axes, *kinds: Kind) -> bool:
 
 
 def _lies_on(value: Field, leader: Field) -> bool:
-    """Returns whether the dense tensors broadcast as the values do: same axes, or all channels missing."""
+    """Returns whether the dense tensors broadcast as the values do: same axes, or all channels missing.
+
+    A statistic of the window around each cell has no rows and columns among its axes, but in its tensor.
+    """
     axes: Axes = ((),) * (len(leader.axes) - len(value.axes)) + value.axes
     for mine, other in zip(axes, leader.axes, strict=True):
         kinds, others = _describe(mine), _describe(other)
+        if value.is_spread and not leader.is_spread:
+            others = [pair for pair in others if pair[0] not in (Kind.Y, Kind.X)]
         if kinds != others and not (not value.channels and kinds == [k for k in others if k[0] is not Kind.CHANNEL]):
             return False
     return True

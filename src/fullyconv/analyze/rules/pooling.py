@@ -7,7 +7,7 @@ from dataclasses import replace
 from fullyconv.analyze.build import Build, contract, drop_map
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.geometry import Sliding
-from fullyconv.analyze.plan import RewrittenLayer
+from fullyconv.analyze.plan import RewrittenLayer, SlidingPool
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.graph import AdaptivePool, Node, WindowPool
 
@@ -66,6 +66,8 @@ def carry_adaptive_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
     """Returns the pool over all of a window's cells, at every cell of the grid; one cell is left."""
+    if node.name in build.aim.spread:
+        return _spread(node, field, op, build)
     steps = (build.contraction_step(field.y, 0), build.contraction_step(field.x, 1))
     old_shape = node.outputs[0].shape
     if max(field.extent) > 1:
@@ -76,3 +78,11 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
         lines = contract(field.y, steps[0]), contract(field.x, steps[1])
         field = replace(field, tensor=tensor, y=lines[0], x=lines[1], in_head=True)
     return drop_map(field)
+
+
+def _spread(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
+    """Returns the pool over a window around each cell of the map: a local approximation, made on request."""
+    tensor = build.emit(node, SlidingPool(op.kind, field.extent), (field.tensor,))
+    build.note_approximation(node, f"pools a sliding window of {field.extent[0]} x {field.extent[1]} cells")
+    y, x = (line.widen((line.extent - 1) // 2, line.extent // 2) for line in (field.y, field.x))
+    return drop_map(replace(field, tensor=tensor, y=y, x=x, is_spread=True))

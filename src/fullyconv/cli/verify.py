@@ -1,0 +1,42 @@
+"""`fullyconv verify`: does a converted network give what its classifier gives?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def verify(
+    dense: Path,
+    images: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    /,
+    *,
+    against: str,
+    weights: Path | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Compares a converted network with the classifier it came from; exit code 1 says that they differ.
+
+    Args:
+        dense: a file that `fullyconv convert` wrote.
+        images: images or folders to compare on; its own random ones if none are given.
+        against: the classifier: a .pt2 file, or module:factory importable from the current directory.
+        weights: for module:factory, a .safetensors file or a weights-only .pt file.
+        as_json: print JSON and nothing else.
+    """
+    import fullyconv
+    from fullyconv.capture.source import load_source
+
+    module, _ = load_source(against, weights)
+    network = fullyconv.load(dense)
+    report = fullyconv.verify(network, module, images=_find(images))
+    print(report.to_json() if as_json else report)
+    return 0 if report.passed else 1
+
+
+def _find(images: list[Path] | None) -> list[Path] | None:
+    from fullyconv.images import find_images
+
+    return list(find_images(images)) if images else None

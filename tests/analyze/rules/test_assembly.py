@@ -1,0 +1,58 @@
+"""Joining, splitting, slicing, padding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from planning import MAP, check_accepted, check_refused, pooled
+
+ACCEPTED = {
+    "concatenation": (lambda x: pooled(torch.cat([x, x * 2], 1)), 12, {}),
+    "split": (lambda x: pooled(torch.split(x, [2, 4], 1)[1]), 4, {}),
+    "slice of channels": (lambda x: pooled(x[:, 1::2]), 3, {}),
+    "slice of grouped channels": (lambda x: pooled(x.view(-1, 2, 3, 8, 6)[:, :, 1]), 2, {}),
+    "slice of rows": (lambda x: pooled(x[:, :, 1:-2]), 6, {}),
+    "padding": (lambda x: pooled(F.pad(x, (1, 2, 0, 1))), 6, {}),
+    "padding of channels": (lambda x: pooled(F.pad(x, (0, 0, 0, 0, 1, 2))), 9, {}),
+    "padding by nothing": (lambda x: pooled(F.pad(x.transpose(1, 3), (0, 0, 0, 0)).transpose(1, 3)), 6, {}),
+    "parts by number": (lambda x: pooled(x.tensor_split(4, 1)[0]), 2, {}),
+    "a narrowed map": (lambda x: pooled(x.narrow(1, -4, 3)), 3, {}),
+    "reflection": (lambda x: pooled(F.pad(x, (1, 1, 1, 1), "reflect")), 6, {}),
+}
+
+REFUSED = {
+    "a constant beside the map": (
+        lambda x, e: torch.cat([x, e.weight.expand(2, 1, 8, 6)], 1).flatten(1),
+        7 * 48,
+        {"e": nn.Embedding(8, 6)},
+        "joins a constant",
+    ),
+    "flattened maps before a rectifier": (
+        lambda x: torch.cat([F.max_pool2d(x, 2).flatten(1), x.flatten(1)], 1).relu(),
+        MAP + 72,
+        {},
+        "maps of different kinds are joined",
+    ),
+    "rows joined": (
+        lambda x: torch.cat([x, x], 2).flatten(1),
+        2 * MAP,
+        {},
+        "joins along an axis that is not the channels",
+    ),
+    "positions sliced": (lambda x: x.flatten(1)[:, 3:], MAP - 3, {}, "slices the batch, or an axis that holds several"),
+    "rows split": (lambda x: x.split(4, 2)[1].flatten(1), MAP // 2, {}, "an axis that is not channels"),
+    "vectors padded": (lambda x: F.pad(pooled(x), (0, 1)), 7, {}, "pads axes that are not channels, rows and columns"),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepts(name: str) -> None:
+    check_accepted(*ACCEPTED[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses(name: str) -> None:
+    check_refused(*REFUSED[name])

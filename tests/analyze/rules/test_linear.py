@@ -1,0 +1,44 @@
+"""Fully connected layers over channels, positions, and several maps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from planning import MAP, check_accepted, check_refused, pooled
+
+ACCEPTED = {
+    "linear over channels": (
+        lambda x, f: pooled(f(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)),
+        5,
+        {"f": nn.Linear(6, 5)},
+    ),
+    "linear over one column": (lambda x, f: f(x.permute(0, 3, 1, 2).flatten(2)).mean(1), 5, {"f": nn.Linear(48, 5)}),
+    "flattened maps": (
+        lambda x, n: torch.cat([F.max_pool2d(x, 2).flatten(1), n(x.flatten(1)), pooled(x)], 1),
+        MAP + 72 + 6,
+        {"n": nn.BatchNorm1d(MAP)},
+    ),
+}
+
+REFUSED = {
+    "a part of the channels": (
+        lambda x, f: f(x.permute(0, 2, 3, 1).reshape(-1, 8, 6, 2, 3)).flatten(1),
+        8 * 6 * 2 * 5,
+        {"f": nn.Linear(3, 5)},
+        "part of the channels",
+    ),
+    "a squeezed row": (lambda x, f: f(x).flatten(1), 6 * 8 * 5, {"f": nn.Linear(6, 5)}, "part of the channels"),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepts(name: str) -> None:
+    check_accepted(*ACCEPTED[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses(name: str) -> None:
+    check_refused(*REFUSED[name])

@@ -1,0 +1,53 @@
+"""Value-by-value operations with constants and other maps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from planning import MAP, check_accepted, check_refused, pooled
+
+ACCEPTED = {
+    "constant a channel": (lambda x, e: pooled(x - e.weight.view(1, 6, 1, 1)), 6, {"e": nn.Embedding(1, 6)}),
+    "constants of positions": (lambda x, e: (x.flatten(1) - e.weight) * 2 / 3, MAP, {"e": nn.Embedding(1, MAP)}),
+    "the larger": (lambda x, e: pooled(torch.max(x, e.weight.view(1, 6, 1, 1))), 6, {"e": nn.Embedding(1, 6)}),
+    "two maps": (lambda x, c: pooled(x * torch.sigmoid(c(x))), 6, {"c": nn.Conv2d(6, 1, 1)}),
+}
+
+REFUSED = {
+    "a constant over positions": (
+        lambda x, e: pooled(torch.maximum(x, e.weight)),
+        6,
+        {"e": nn.Embedding(8, 6)},
+        "differs between positions comes before",
+    ),
+    "a number divided by positions": (
+        lambda x, e: e.weight - x.flatten(1),
+        MAP,
+        {"e": nn.Embedding(1, MAP)},
+        "differs between positions comes before",
+    ),
+    "new channels by broadcasting": (
+        lambda x: (pooled(x)[:, :, None] * pooled(x)[:, None]).flatten(1),
+        36,
+        {},
+        "broadcast",
+    ),
+    "a gate of the window": (
+        lambda x: (x * pooled(x)[:, :, None, None]).flatten(1),
+        MAP,
+        {},
+        "meets the map that it came from",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepts(name: str) -> None:
+    check_accepted(*ACCEPTED[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses(name: str) -> None:
+    check_refused(*REFUSED[name])

@@ -1,0 +1,55 @@
+"""`fullyconv convert`, in this process: options reach the library, and the file is what was asked for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import fullyconv
+from fullyconv.capture.pt2 import save_classifier
+from fullyconv.card import ModelCard, Preprocessing
+from fullyconv.cli import main
+
+
+@pytest.fixture
+def classifier(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Flatten(), nn.Linear(4 * 4 * 6, 2), nn.Softmax(1))
+    card = ModelCard((8, 12), 3, ("cat", "none"), "none", "softmax", Preprocessing(mean=(0.5,)))
+    save_classifier(network, card, tmp_path / "model.pt2")
+    return "model.pt2"
+
+
+def run(*arguments: object) -> fullyconv.DenseModel:
+    assert main(["convert", *map(str, arguments), "-o", "dense.pt2"]) == 0
+    return fullyconv.load("dense.pt2")
+
+
+def test_the_window_and_the_card_come_from_the_file(classifier):
+    card = run(classifier).card
+    assert card == ModelCard((8, 12), 3, ("cat", "none"), "none", "softmax", Preprocessing(mean=(0.5,)))
+
+
+def test_options_amend_the_card(classifier):
+    card = run(classifier, "--classes", "dog,none", "--std", "0.1,0.2,0.3", "--colour", "bgr").card
+    assert card.classes == ("dog", "none")
+    assert card.preprocessing == Preprocessing(mean=(0.5,), std=(0.1, 0.2, 0.3), colour="bgr")
+
+
+def test_options_reach_the_conversion(classifier, capsys):
+    dense = run(classifier, "--stride", "4x6", "--border", "first-order")
+    assert dense.grid.stride_px == (6, 4)
+    assert dense.card.border == "first-order"
+    assert "to first order" in capsys.readouterr().out
+    assert run(classifier, "--windowed-from", "2").report.tier == 2
+    assert main(["convert", classifier, "-o", "dense.pt2", "--approximate", "nonsense"]) == 2
+    assert "expected all, or some of squeeze-excitation" in capsys.readouterr().err
+
+
+def test_the_window_must_be_known(classifier, capsys, tmp_path):
+    torch.export.save(torch.export.export(nn.Flatten(), (torch.zeros(1, 1, 4, 4),)), tmp_path / "plain.pt2")
+    assert main(["convert", "plain.pt2", "-o", "dense.pt2"]) == 2
+    assert "plain.pt2: does not say its window; give --window WIDTHxHEIGHT" in capsys.readouterr().err
+    assert not (tmp_path / "dense.pt2").exists()
