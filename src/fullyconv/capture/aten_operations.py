@@ -42,11 +42,15 @@ Normal = tuple[Operation, tuple[str, ...]] | None
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One use of an ATen operation: its arguments by name, the shapes that it reads, and those it gives."""
+    """One use of an ATen operation: its arguments by name, the shapes that it reads, and those it gives.
+
+    `outputs_read` says which of its outputs others read.
+    """
 
     arguments: Mapping[str, Any]
     shapes: Mapping[str, Shape]
     output_shapes: tuple[Shape, ...]
+    outputs_read: frozenset[int] = frozenset({0})
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -137,7 +141,7 @@ def _max(use: Use) -> Normal:
     """Over one axis, where nobody asks for the indices, or value by value: both are called max."""
     if use.name("other"):
         return Pointwise("maximum"), use.names("self", "other")
-    return _reduce("max")(use) if len(use.output_shapes) == 2 else None
+    return _reduce("max")(use) if use.outputs_read == {0} else None
 
 
 def _adaptive_avg_pool1d(use: Use) -> Normal:

@@ -217,7 +217,7 @@ class _Reader:
         arguments = _bind(node.target, call)
         references = tuple(call.references())
         if name in NORMALISERS:
-            use = Use(arguments, self.shapes, tuple(value.shape for value in outputs))
+            use = Use(arguments, self.shapes, tuple(value.shape for value in outputs), _find_read(node))
             normal = NORMALISERS[name](use)
             if normal is not None:
                 return normal
@@ -239,6 +239,13 @@ def _bind(target: Any, call: Call) -> dict[str, Any]:
 
 def _is_pointwise(target: Any, name: str) -> bool:
     return name in POINTWISE or torch.Tag.pointwise in target.tags
+
+
+def _find_read(node: fx.Node) -> frozenset[int]:
+    """Returns which of a node's outputs are read; 0 where it has only one."""
+    if not _is_tuple(node):
+        return frozenset({0})
+    return frozenset(int(user.args[1]) for user in node.users if user.users)  # type: ignore[arg-type]
 
 
 def _is_tuple(node: fx.Node) -> bool:
