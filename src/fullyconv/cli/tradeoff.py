@@ -71,7 +71,7 @@ def _write_row(point: SplitPoint) -> tuple[str, ...]:
 
     correlation = "-" if point.correlation is None else f"{point.correlation:.4f}"
     return (
-        point.windowed_from or "(as late as possible)",
+        point.windowed_from or "(latest)",
         f"{point.macs_per_window / 1e6:.4g}",
         percent(point.shared),
         f"{point.mean_difference:.3g}",
