@@ -27,6 +27,7 @@ COMMANDS = {
     "convert": "Turn a classifier into a network for images of any size.",
     "verify": "Check that a converted network gives what its classifier gives.",
     "inspect": "Show what a converted network expects, promises and shares.",
+    "tradeoff": "Measure where to split a padded network: what it costs, how near to crops it comes.",
     "detect": "Find objects in large images: boxes, scores and heat maps.",
     "demo": "Do all of it on a small face data set, and write a page about it.",
 }
