@@ -28,13 +28,13 @@ _SUITES = (of_torchvision, of_timm, of_transformers)
 
 def main() -> None:
     options = _parse()
+    cases = [case for suite in _SUITES for case in suite.list_cases()]
     if options.command == "run":
-        cases = [case for suite in _SUITES for case in suite.list_cases() if _is_wanted(case, options.patterns)]
-        run_cases(cases, options)
+        run_cases([case for case in cases if _is_wanted(case, options.patterns)], options)
     else:
         from coverage_table import write_table
 
-        write_table(load_rows(options.results), options.output)
+        write_table(load_rows(options.results), options.output, len(cases))
 
 
 def run_cases(cases: Sequence[Case], options: argparse.Namespace) -> None:

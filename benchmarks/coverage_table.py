@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,29 +16,33 @@ Row = dict[str, Any]
 _TRIED = ("right", "wrong", "conversion failed", "check failed", "crash", "too slow", "too large")
 _FAILED = _TRIED[1:]
 
+# Where files lie on one machine says nothing to a reader.
+_PATH = re.compile(r"\s*\(?(/[\w.\-]+){2,}\)?")
+
 _HEAD = """# Which classifiers convert
 
-Made by `benchmarks/coverage.py`, which says how: every classifier is made with random weights (seed 0) under which
-its scores depend on the image and on every layer, converted, and compared in float32 and float64 with both
-references, the original on pixel crops and its head on patches of the feature map, on an image of the window and
-whole strides and on one with rest pixels. "Error" is the largest difference relative to the largest score, in
-float32 and in float64, over the comparisons that the guarantee promises. "Shared" is the share of the arithmetic
-that neighbouring windows share; the rest is done for each window. Windows are smaller than the defaults where a
-network allows it, which changes times and shares, not operations. Seconds are those of `convert` alone, on 2 CPU
-cores, no GPU, with other work running beside: only their order of magnitude says something.
+Made by `benchmarks/coverage.py`: every classifier is made with random weights (seed 0) under which its scores
+depend on the image and on every layer, converted, and compared in float32 and float64 with both references, the
+original on pixel crops and its head on patches of the feature map, on an image one stride higher than the window
+and on a wider one with rest pixels. "Error" is the largest difference relative to the largest score over the
+comparisons that the guarantee promises. It is larger in float64 where the conversion computes weights, because
+those are kept in float32. "Shared" is the share of the arithmetic that neighbouring windows share; the rest is done
+for each window. Windows are smaller than the defaults where a network allows it, a few timm networks have fewer
+blocks, and those of transformers are built small: that changes times and shares, not operations. Seconds are those
+of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside: they are upper bounds.
 """
 
 
-def write_table(rows: Sequence[Row], output: Path) -> None:
-    """Writes the page."""
+def write_table(rows: Sequence[Row], output: Path, listed: int) -> None:
+    """Writes the page on what has been run so far of the `listed` classifiers."""
     with write_whole(output) as path:
-        path.write_text("\n".join(_write_page(rows)) + "\n")
+        path.write_text("\n".join(_write_page(rows, listed)) + "\n")
 
 
-def _write_page(rows: Sequence[Row]) -> Iterator[str]:
+def _write_page(rows: Sequence[Row], listed: int) -> Iterator[str]:
     rows = sorted(rows, key=lambda row: row["key"])
     yield _HEAD
-    yield f"Versions: {_describe_versions(rows)}.\n"
+    yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {_describe_versions(rows)}.\n"
     yield from _write_summary(rows)
     yield from _write_costs(rows)
     yield from _write_failures(rows)
@@ -97,7 +102,7 @@ def _write_failures(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _describe_failure(row: Row) -> str:
-    message = " ".join(str(row.get("message", "")).split())
+    message = " ".join(_PATH.sub("", str(row.get("message", ""))).split())
     return f"{row['key']}: {row['outcome']}: {message[:220]}"
 
 

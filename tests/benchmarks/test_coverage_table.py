@@ -12,12 +12,18 @@ RIGHT = {
     "guarantee": "feature windows", "reasons": ["layer2 (aten.mul): mixes"], "shared": 0.25, "convert_s": 1.25,
     "errors": {"window": {"float32": 2e-6, "float64": 3e-15}}, "beyond_window": True, "torch": "2.13.0",
 }  # fmt: skip
-FAILED = {"suite": "small", "key": "small/b", "name": "b", "outcome": "crash", "message": "ended | with 3"}
+FAILED = {
+    "suite": "small",
+    "key": "small/b",
+    "name": "b",
+    "outcome": "crash",
+    "message": "ended | with 3 (/some/where/b.py)",
+}
 UNMADE = {"suite": "small", "key": "small/c", "name": "c", "outcome": "not made", "message": "no library"}
 
 
 def write(tmp_path: Path, *rows: dict[str, Any]) -> list[str]:
-    write_table(rows, tmp_path / "page.md")
+    write_table(rows, tmp_path / "page.md", 9)
     return (tmp_path / "page.md").read_text().splitlines()
 
 
@@ -34,6 +40,7 @@ def test_summary_counts_what_was_tried(tmp_path: Path) -> None:
     assert "| mixes | 1 | 25% | 25% | 25% |" in lines
     assert "- small/b: crash: ended | with 3" in lines
     assert "- small/c: not made: no library" in lines
+    assert any(line.startswith("Run so far: 3 of 9 listed classifiers. Versions: torch 2.13.0") for line in lines)
 
 
 def test_what_is_wrong_stands_out(tmp_path: Path) -> None:
