@@ -115,10 +115,10 @@ def _check(
     start = time.perf_counter()
     if settings.quick or row["parameters"] > settings.most_parameters:
         row["errors"] = {"window": {"float32": _compare_windows(dense, classifier.module, images)}}
-        passed = row["errors"]["window"]["float32"] <= TOLERANCE_FP32
+        outcome = "right" if row["errors"]["window"]["float32"] <= TOLERANCE_FP32 else "wrong"
     else:
-        passed = _verify(dense, classifier, row, settings)
-    row |= {"verify_s": time.perf_counter() - start, "outcome": "right" if passed else "wrong"}
+        outcome = _verify(dense, classifier, row, settings)
+    row |= {"verify_s": time.perf_counter() - start, "outcome": outcome}
 
 
 def _compare_windows(dense: DenseModel, module: nn.Module, images: Tensor) -> float:
@@ -129,7 +129,7 @@ def _compare_windows(dense: DenseModel, module: nn.Module, images: Tensor) -> fl
     return max(float((a.reshape(b.shape) - b).abs().max() / b.abs().max()) for a, b in pairs)
 
 
-def _verify(dense: DenseModel, classifier: Classifier, row: dict[str, Any], settings: TrialSettings) -> bool:
+def _verify(dense: DenseModel, classifier: Classifier, row: dict[str, Any], settings: TrialSettings) -> str:
     subject = replace(describe(dense, classifier.module, settings.seed), windows=settings.windows)
     checks = VerifySettings(settings.windows, settings.seed)
     report = verify_subject(subject, classifier.module, list(_draw_samples(dense, settings.seed)), checks)
@@ -141,7 +141,11 @@ def _verify(dense: DenseModel, classifier: Classifier, row: dict[str, Any], sett
     }
     if failed:
         row["message"] = f"{failed[0].guarantee} {failed[0].dtype}: {failed[0].max_rel:.1e} {failed[0].detail}"
-    return report.passed
+    # Float64 decides: a random network may enlarge the rounding of float32 beyond any tolerance (DESIGN, section 5).
+    in_double = {comparison.dtype for comparison in report.comparisons} == {"float64", "float32"}
+    if in_double and {comparison.dtype for comparison in failed} == {"float32"}:
+        return "rounding"
+    return "right" if report.passed else "wrong"
 
 
 def _draw_samples(dense: DenseModel, seed: int) -> Iterable[Sample]:

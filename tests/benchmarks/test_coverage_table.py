@@ -36,7 +36,7 @@ def test_rows(tmp_path: Path) -> None:
 
 def test_summary_counts_what_was_tried(tmp_path: Path) -> None:
     lines = write(tmp_path, RIGHT, FAILED, UNMADE)
-    assert "| all | 2 | 1 | 0 | 1 | 0 | 0 | 1 | 25% |" in lines
+    assert "| all | 2 | 1 | 0 | 0 | 1 | 0 | 0 | 1 | 25% |" in lines
     assert "| mixes | 1 | 25% | 25% | 25% |" in lines
     assert "- small/b: crash: ended | with 3" in lines
     assert "- small/c: not made: no library" in lines
