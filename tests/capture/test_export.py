@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import fullyconv
 from fullyconv.capture.call_json import dump_call, load_call
@@ -143,3 +144,22 @@ def test_literals_are_made_for_the_batch() -> None:
     call = Call("aten.reshape.default", (Ref("x"), [PerBatch(0, 2), -1]), {}, ("y",))
     (result,) = run_call(call, {"x": torch.zeros(3, 4)}, 3)
     assert result.shape == (6, 2)
+
+
+class Standardised(nn.Conv2d):
+    """Its weights have mean 0 and deviation 1, whatever they are."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        flat = self.weight.flatten(1)
+        flat = (flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True)
+        return F.conv2d(x, flat.view_as(self.weight), self.bias)
+
+
+def test_computed_weights_are_rounded_once() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Standardised(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    nn.init.normal_(model[0].weight, mean=1.0, std=0.01)
+    image = torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    dense = fullyconv.convert(model, (9, 8)).to(torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(dense(image)[..., 0, 0], model.double()(image), rtol=0, atol=1e-6)

@@ -25,6 +25,7 @@ from fullyconv.graph import (
     Pad,
     Pair,
     Permute,
+    Pointwise,
     PRelu,
     Reduce,
     Regroup,
@@ -41,11 +42,15 @@ Normal = tuple[Operation, tuple[str, ...]] | None
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One use of an ATen operation: its arguments by name, the shapes that it reads, and those it gives."""
+    """One use of an ATen operation: its arguments by name, the shapes that it reads, and those it gives.
+
+    `outputs_read` says which of its outputs others read.
+    """
 
     arguments: Mapping[str, Any]
     shapes: Mapping[str, Shape]
     output_shapes: tuple[Shape, ...]
+    outputs_read: frozenset[int] = frozenset({0})
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -132,6 +137,19 @@ def _reduce(kind: str) -> Callable[[Use], Normal]:
     return normalise
 
 
+def _max(use: Use) -> Normal:
+    """Over one axis, where nobody asks for the indices, or value by value: both are called max."""
+    if use.name("other"):
+        return Pointwise("maximum"), use.names("self", "other")
+    return _reduce("max")(use) if use.outputs_read == {0} else None
+
+
+def _adaptive_avg_pool1d(use: Use) -> Normal:
+    if _pair(use["output_size"]) != (1, 1):
+        return None
+    return Reduce("mean", (use.axis(-1),), keepdim=True), use.names("self")
+
+
 def _linear(use: Use) -> Normal:
     return Dense(), use.names("input", "weight", "bias")
 
@@ -156,6 +174,15 @@ def _transpose(use: Use) -> Normal:
     a, b = (use.axis(use[name]) for name in names)
     order[a], order[b] = order[b], order[a]
     return Permute(tuple(order)), use.names("self")
+
+
+def _movedim(use: Use) -> Normal:
+    sources, places = use["source"], use["destination"]
+    sources, places = ([value] if isinstance(value, int) else list(value) for value in (sources, places))
+    moved = {use.axis(place): use.axis(source) for source, place in zip(sources, places, strict=True)}
+    rest = iter(axis for axis in range(len(use.shape())) if axis not in moved.values())
+    order = tuple(moved[axis] if axis in moved else next(rest) for axis in range(len(use.shape())))
+    return Permute(order), use.names("self")
 
 
 def _t(use: Use) -> Normal:
@@ -209,6 +236,14 @@ def _slice(use: Use) -> Normal:
     return Slice(axis, start, stop, step), use.names("self")
 
 
+def _narrow(use: Use) -> Normal:
+    axis = use.axis(use["dim"])
+    if not isinstance(use["start"], int):
+        return None
+    start = use["start"] % use.shape()[axis]
+    return Slice(axis, start, start + use["length"], 1), use.names("self")
+
+
 def _select(use: Use) -> Normal:
     axis = use.axis(use["dim"])
     return Select(axis, use["index"] % use.shape()[axis]), use.names("self")
@@ -217,6 +252,8 @@ def _select(use: Use) -> Normal:
 def _pad(use: Use) -> Normal:
     flat = list(use["pad"])
     pairs = [(flat[i], flat[i + 1]) for i in range(0, len(flat), 2)]  # last axis first
+    if not any(flat):  # padding to a multiple that the window's size is already
+        return _identity(use)
     pads = [(0, 0)] * (len(use.shape()) - len(pairs)) + pairs[::-1]
     mode, value = use.arguments.get("mode", "constant"), use.arguments.get("value") or 0.0
     return Pad(tuple(pads), mode, float(value)), use.names("self")
@@ -231,9 +268,11 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "_adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "adaptive_max_pool2d": _adaptive_max_pool2d,
+    "adaptive_avg_pool1d": _adaptive_avg_pool1d,
     "mean": _reduce("mean"),
     "sum": _reduce("sum"),
     "amax": _reduce("max"),
+    "max": _max,
     "linear": _linear,
     **dict.fromkeys(
         ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_copy"),
@@ -243,6 +282,7 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "permute": _permute,
     "transpose": _transpose,
     **dict.fromkeys(("swapaxes", "swapdims"), _transpose),
+    **dict.fromkeys(("movedim", "moveaxis"), _movedim),
     "t": _t,
     "numpy_T": _t,
     **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "dropout_identity"), _identity),
@@ -260,6 +300,8 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "split": _split,
     "split_with_sizes": _split,
     "chunk": _split,
+    "tensor_split": _split,
+    "narrow": _narrow,
     "slice": _slice,
     "select": _select,
     "pad": _pad,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,6 +153,7 @@ class _Reader:
     def __init__(self, program: ExportedProgram) -> None:
         self.names: dict[fx.Node, Any] = {}  # a tensor's name, or a tuple of them
         self.tensors: dict[str, torch.Tensor] = {}
+        self.exact: dict[str, torch.Tensor] = {}  # computed constants before they are rounded
         self.shapes: dict[str, Shape] = {}
         self.nodes: list[Node] = []
         self.calls: dict[str, Call] = {}
@@ -183,7 +184,7 @@ class _Reader:
         call = self._make_call(node, outputs)
         self.calls[node.name] = call
         if set(call.references()) <= self.tensors.keys():
-            self._fold(call)
+            self._fold(call, outputs)
         else:
             self.nodes.append(self._make_node(node, call, outputs))
 
@@ -195,11 +196,25 @@ class _Reader:
         kwargs = {name: map_arg(_plain(arg), leaf) for name, arg in node.kwargs.items()}
         return Call(str(node.target), args, kwargs, tuple(value.name for value in outputs))
 
-    def _fold(self, call: Call) -> None:
+    def _fold(self, call: Call, outputs: tuple[Value, ...]) -> None:
+        """Computes a constant in float64 from first to last and rounds it once, so that it is as good as a weight.
+
+        A standardised weight, say, is a difference of nearly equal numbers: rounded at each step, it would be
+        further from its true value than verification allows a weight to be.
+        """
+        known = {name: self.exact.get(name, self.tensors[name]) for name in call.references()}
+        for name, tensor, value in zip(call.outputs, self._run_exactly(call, known), outputs, strict=True):
+            self.exact[name] = tensor.clone()
+            self.tensors[name] = tensor.to(getattr(torch, value.dtype)).clone()
+
+    def _run_exactly(self, call: Call, known: dict[str, torch.Tensor]) -> Sequence[torch.Tensor]:
+        exact = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in known.items()}
         with torch.no_grad():
-            results = run_call(call, self.tensors, self.image.shape[0])
-        for name, tensor in zip(call.outputs, results, strict=True):
-            self.tensors[name] = tensor.clone()
+            try:
+                return run_call(call, exact, self.image.shape[0])
+            except RuntimeError:  # an operation for one number type
+                plain = {name: self.tensors[name] for name in known}
+                return run_call(call, plain, self.image.shape[0])
 
     def _make_node(self, node: fx.Node, call: Call, outputs: tuple[Value, ...]) -> Node:
         name = call.target.split(".")[1]
@@ -217,7 +232,7 @@ class _Reader:
         arguments = _bind(node.target, call)
         references = tuple(call.references())
         if name in NORMALISERS:
-            use = Use(arguments, self.shapes, tuple(value.shape for value in outputs))
+            use = Use(arguments, self.shapes, tuple(value.shape for value in outputs), _find_read(node))
             normal = NORMALISERS[name](use)
             if normal is not None:
                 return normal
@@ -239,6 +254,13 @@ def _bind(target: Any, call: Call) -> dict[str, Any]:
 
 def _is_pointwise(target: Any, name: str) -> bool:
     return name in POINTWISE or torch.Tag.pointwise in target.tags
+
+
+def _find_read(node: fx.Node) -> frozenset[int]:
+    """Returns which of a node's outputs are read; 0 where it has only one."""
+    if not _is_tuple(node):
+        return frozenset({0})
+    return frozenset(int(user.args[1]) for user in node.users if user.users)  # type: ignore[arg-type]
 
 
 def _is_tuple(node: fx.Node) -> bool:

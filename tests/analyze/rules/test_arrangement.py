@@ -8,6 +8,7 @@ from planning import check_accepted, check_refused, pooled
 
 ACCEPTED = {
     "channel shuffle": (lambda x: pooled(x.view(-1, 2, 3, 8, 6).transpose(1, 2).reshape(-1, 6, 8, 6).relu()), 6, {}),
+    "moved axes": (lambda x: pooled(x.movedim((1, 2), (-1, 1)).relu().movedim(-1, 1)), 6, {}),
 }
 
 REFUSED = {

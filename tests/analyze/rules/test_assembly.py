@@ -17,6 +17,9 @@ ACCEPTED = {
     "slice of rows": (lambda x: pooled(x[:, :, 1:-2]), 6, {}),
     "padding": (lambda x: pooled(F.pad(x, (1, 2, 0, 1))), 6, {}),
     "padding of channels": (lambda x: pooled(F.pad(x, (0, 0, 0, 0, 1, 2))), 9, {}),
+    "padding by nothing": (lambda x: pooled(F.pad(x.transpose(1, 3), (0, 0, 0, 0)).transpose(1, 3)), 6, {}),
+    "parts by number": (lambda x: pooled(x.tensor_split(4, 1)[0]), 2, {}),
+    "a narrowed map": (lambda x: pooled(x.narrow(1, -4, 3)), 3, {}),
     "reflection": (lambda x: pooled(F.pad(x, (1, 1, 1, 1), "reflect")), 6, {}),
 }
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import pytest
 from torch import nn
+from torch.nn import functional as F
 
 from planning import check_accepted, check_refused, pooled
 
 ACCEPTED = {
     "mean of rows and columns": (pooled, 6, {}),
     "maximum": (lambda x: x.amax((2, 3)), 6, {}),
+    "maximum with its place": (lambda x: x.flatten(2).max(-1)[0], 6, {}),
+    "pool of flattened cells": (lambda x: F.adaptive_avg_pool1d(x.flatten(2), 1).flatten(1), 6, {}),
     "sum over all": (lambda x: x.sum((1, 2, 3)).unsqueeze(1), 1, {}),
     "mean of channels": (lambda x: x.mean(1, keepdim=True).flatten(1), 48, {}),
 }
 
 REFUSED = {
+    "the place of the maximum": (
+        lambda x: x.flatten(2).max(-1)[1].float(),
+        6,
+        {},
+        "may mix the values of a whole window",
+    ),
     "padding in the head": (
         lambda x, c: c(x.mean(2, keepdim=True)).flatten(1),
         30,

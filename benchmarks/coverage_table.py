@@ -1,0 +1,147 @@
+"""Rows -> a page: what converts and how, what each refusal to be convolutional costs, then every classifier."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fullyconv.atomic import write_whole
+
+Row = dict[str, Any]
+
+_TRIED = ("right", "wrong", "conversion failed", "check failed", "crash", "too slow", "too large")
+_FAILED = _TRIED[1:]
+
+# Where files lie on one machine says nothing to a reader.
+_PATH = re.compile(r"\s*\(?(/[\w.\-]+){2,}\)?")
+
+_HEAD = """# Which classifiers convert
+
+Made by `benchmarks/coverage.py`: every classifier is made with random weights (seed 0) under which its scores
+depend on the image and on every layer, converted, and compared in float32 and float64 with both references, the
+original on pixel crops and its head on patches of the feature map, on an image one stride higher than the window
+and on a wider one with rest pixels. "Error" is the largest difference relative to the largest score over the
+comparisons that the guarantee promises. It is larger in float64 where the conversion computes weights, because
+those are kept in float32. "Shared" is the share of the arithmetic that neighbouring windows share; the rest is done
+for each window. Windows are smaller than the defaults where a network allows it, a few timm networks have fewer
+blocks, and those of transformers are built small: that changes times and shares, not operations. Seconds are those
+of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside: they are upper bounds.
+"""
+
+
+def write_table(rows: Sequence[Row], output: Path, listed: int) -> None:
+    """Writes the page on what has been run so far of the `listed` classifiers."""
+    with write_whole(output) as path:
+        path.write_text("\n".join(_write_page(rows, listed)) + "\n")
+
+
+def _write_page(rows: Sequence[Row], listed: int) -> Iterator[str]:
+    rows = sorted(rows, key=lambda row: row["key"])
+    yield _HEAD
+    yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {_describe_versions(rows)}.\n"
+    yield from _write_summary(rows)
+    yield from _write_costs(rows)
+    yield from _write_failures(rows)
+    for suite in dict.fromkeys(row["suite"] for row in rows):
+        yield from _write_suite(suite, [row for row in rows if row["suite"] == suite])
+
+
+def _describe_versions(rows: Sequence[Row]) -> str:
+    names = ("torch", "torchvision", "timm", "transformers", "commit")
+    found = {name: sorted({row[name] for row in rows if row.get(name)}) for name in names}
+    return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in found.items())
+
+
+def _write_summary(rows: Sequence[Row]) -> Iterator[str]:
+    yield "## Summary\n"
+    yield "| from | tried | right | wrong | failed | tier 1 | with crops | tier 2 | median shared in tier 2 |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    suites = list(dict.fromkeys(row["suite"] for row in rows))
+    for suite in [*suites, "all"]:
+        yield _summarise(suite, [row for row in rows if suite in (row["suite"], "all") and row["outcome"] in _TRIED])
+    yield ""
+
+
+def _summarise(name: str, rows: Sequence[Row]) -> str:
+    outcomes = Counter(row["outcome"] for row in rows)
+    tiers = {tier: [row for row in rows if row.get("tier") == tier] for tier in (1, 2)}
+    crops = sum(row["guarantee"] == "image crops" for row in tiers[1])
+    failed = sum(outcomes[outcome] for outcome in _FAILED if outcome != "wrong")
+    shared = f"{median(row['shared'] for row in tiers[2]):.0%}" if tiers[2] else "-"
+    cells = (name, len(rows), outcomes["right"], outcomes["wrong"], failed, len(tiers[1]), crops, len(tiers[2]), shared)
+    return _join(cells)
+
+
+def _write_costs(rows: Sequence[Row]) -> Iterator[str]:
+    yield "## What it costs not to be convolutional\n"
+    yield "Tier 2 by the reason of the first operation that runs on windows: how much of the arithmetic is shared.\n"
+    yield "| reason | classifiers | shared: least | median | most |"
+    yield "| --- | --- | --- | --- | --- |"
+    by_reason: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get("reasons"):
+            by_reason.setdefault(_split_reason(row)[1], []).append(row["shared"])
+    for reason, shares in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        figures = (f"{value:.0%}" for value in (min(shares), median(shares), max(shares)))
+        yield _join((reason, len(shares), *figures))
+    yield ""
+
+
+def _write_failures(rows: Sequence[Row]) -> Iterator[str]:
+    failed = [row for row in rows if row["outcome"] in _FAILED]
+    other = [row for row in rows if row["outcome"] not in _TRIED]
+    yield "## Wrong or failed\n"
+    yield from [f"- {_describe_failure(row)}" for row in failed] or ["None."]
+    yield "\n## Not tried\n"
+    yield from [f"- {_describe_failure(row)}" for row in other] or ["None."]
+    yield ""
+
+
+def _describe_failure(row: Row) -> str:
+    message = " ".join(_PATH.sub("", str(row.get("message", ""))).split())
+    return f"{row['key']}: {row['outcome']}: {message[:220]}"
+
+
+def _write_suite(suite: str, rows: Sequence[Row]) -> Iterator[str]:
+    yield f"## {suite}\n"
+    yield "| model | window | tier | guarantee | error fp32 | fp64 | shared | seconds | windowed because of |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        if row["outcome"] in _TRIED:
+            yield _join(_list_cells(row))
+    yield ""
+
+
+def _list_cells(row: Row) -> Iterable[Any]:
+    if "tier" not in row:
+        return (row["name"], _format_window(row), row["outcome"], *["-"] * 6)
+    errors = [_format_error(row, dtype) for dtype in ("float32", "float64")]
+    node, reason = _split_reason(row)
+    why = f"`{node}`: {reason}" if reason else ""
+    tier = row["tier"] if row["outcome"] == "right" else f"{row['tier']} **{row['outcome']}**"
+    seconds = f"{row['convert_s']:.1f}"
+    return (row["name"], _format_window(row), tier, row["guarantee"], *errors, f"{row['shared']:.0%}", seconds, why)
+
+
+def _format_window(row: Row) -> str:
+    return f"{row['window'][1]}x{row['window'][0]}" if "window" in row else "-"
+
+
+def _format_error(row: Row, dtype: str) -> str:
+    errors = [by_dtype[dtype] for by_dtype in row.get("errors", {}).values() if dtype in by_dtype]
+    window_only = " (window only)" if errors and not row.get("beyond_window") else ""
+    return f"{max(errors):.1e}{window_only}" if errors else "-"
+
+
+def _split_reason(row: Row) -> tuple[str, str]:
+    first = next(iter(row.get("reasons", ())), "")
+    node, _, reason = first.partition(": ")
+    return node, reason
+
+
+def _join(cells: Iterable[Any]) -> str:
+    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"

@@ -1,0 +1,155 @@
+"""One classifier: made, given weights that show errors, converted, checked against both references."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from classifiers import Case, Classifier
+from classifiers.weights import randomise
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils import _pytree as pytree
+
+import fullyconv
+from fullyconv.rewrite import DenseModel
+from fullyconv.verify.samples import Sample
+from fullyconv.verify.subject import describe
+from fullyconv.verify.verification import VerifySettings, verify_subject
+
+# DESIGN, section 5: float32 sums in another order differ by up to about 1.2e-5 of the largest score.
+TOLERANCE_FP32 = 2e-5
+
+# Logits of two images that differ by less say nothing about a conversion.
+_LEAST_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSettings:
+    """How thoroughly to check.
+
+    Attributes:
+        quick: whether to compare one window only, in float32.
+        windows: how many windows of exactly the window's size, and at most on each image.
+        most_parameters: larger models are checked at one window only, in float32; the row says so.
+        seed: of weights and images.
+    """
+
+    quick: bool = False
+    windows: int = 2
+    most_parameters: int = 80_000_000
+    seed: int = 0
+
+
+def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
+    """Returns the row of a classifier; whatever goes wrong is in it."""
+    row: dict[str, Any] = {"suite": case.suite, "name": case.name, "quick": settings.quick, "outcome": "not made"}
+    try:
+        torch.manual_seed(settings.seed)
+        classifier = case.make()
+        row |= _describe(classifier)
+        images = _draw_images(classifier, settings.seed)
+        row["outcome"] = "invalid"
+        randomise(classifier.module, images, settings.seed)
+        row["liveliness"] = _measure_liveliness(classifier.module, images)
+        if not row["liveliness"] > _LEAST_DIFFERENCE:
+            return row | {"message": f"two images give the same scores up to {row['liveliness']:.1e}"}
+        row["outcome"] = "conversion failed"
+        dense = _convert(classifier, row)
+        row["outcome"] = "check failed"
+        _check(dense, classifier, images, row, settings)
+    except Exception as error:
+        trace = traceback.format_exception(error)
+        row |= {"message": f"{type(error).__name__}: {error}"[:600], "trace": "".join(trace)[-2500:]}
+    return row
+
+
+def _describe(classifier: Classifier) -> dict[str, Any]:
+    parameters = sum(parameter.numel() for parameter in classifier.module.parameters())
+    return {"window": classifier.window, "channels": classifier.channels, "parameters": parameters}
+
+
+def _draw_images(classifier: Classifier, seed: int) -> Tensor:
+    return _draw(2, (classifier.channels, *classifier.window), seed).float()
+
+
+def _draw(count: int, shape: tuple[int, int, int], seed: int) -> Tensor:
+    """Returns noise on broad patches of other colours; all noise alone looks the same to a network that averages."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(count, *shape, generator=generator, dtype=torch.float64)
+    patches = torch.randn(count, shape[0], 3, 3, generator=generator, dtype=torch.float64)
+    return noise + 2 * F.interpolate(patches, shape[1:], mode="bilinear", align_corners=False)
+
+
+def _measure_liveliness(module: nn.Module, images: Tensor) -> float:
+    """Returns how far the scores of two images differ, relative to the largest; the least over all outputs."""
+    with torch.no_grad():
+        outputs = [leaf for leaf in pytree.tree_leaves(module(images)) if isinstance(leaf, Tensor)]
+    return min(float((leaf[0] - leaf[1]).abs().max() / leaf.abs().max()) for leaf in outputs)
+
+
+def _convert(classifier: Classifier, row: dict[str, Any]) -> DenseModel:
+    start = time.perf_counter()
+    dense = fullyconv.convert(classifier.module, classifier.window)
+    report = dense.report
+    row |= {
+        "convert_s": time.perf_counter() - start,
+        "tier": report.tier,
+        "guarantee": report.guarantee,
+        "stride": dense.grid.stride_px,
+        "split": report.split,
+        "reasons": report.reasons,
+        "padding": report.guarantee_reasons[:2],
+        "shared": report.shared_flops,
+    }
+    return dense
+
+
+def _check(
+    dense: DenseModel, classifier: Classifier, images: Tensor, row: dict[str, Any], settings: TrialSettings
+) -> None:
+    start = time.perf_counter()
+    if settings.quick or row["parameters"] > settings.most_parameters:
+        row["errors"] = {"window": {"float32": _compare_windows(dense, classifier.module, images)}}
+        passed = row["errors"]["window"]["float32"] <= TOLERANCE_FP32
+    else:
+        passed = _verify(dense, classifier, row, settings)
+    row |= {"verify_s": time.perf_counter() - start, "outcome": "right" if passed else "wrong"}
+
+
+def _compare_windows(dense: DenseModel, module: nn.Module, images: Tensor) -> float:
+    with torch.no_grad():
+        wanted = [leaf for leaf in pytree.tree_leaves(module(images)) if isinstance(leaf, Tensor)]
+        found = pytree.tree_leaves(dense(images))
+    pairs = zip(found, wanted, strict=True)
+    return max(float((a.reshape(b.shape) - b).abs().max() / b.abs().max()) for a, b in pairs)
+
+
+def _verify(dense: DenseModel, classifier: Classifier, row: dict[str, Any], settings: TrialSettings) -> bool:
+    subject = replace(describe(dense, classifier.module, settings.seed), windows=settings.windows)
+    checks = VerifySettings(settings.windows, settings.seed)
+    report = verify_subject(subject, classifier.module, list(_draw_samples(dense, settings.seed)), checks)
+    failed = [comparison for comparison in report.comparisons if not comparison.passed]
+    row |= {"errors": report.errors, "notes": report.notes, "beyond_window": report.checked_beyond_window}
+    row["tolerances"] = {
+        dtype: max(item.tolerance for item in report.comparisons if item.dtype == dtype)
+        for dtype in {item.dtype for item in report.comparisons}
+    }
+    if failed:
+        row["message"] = f"{failed[0].guarantee} {failed[0].dtype}: {failed[0].max_rel:.1e} {failed[0].detail}"
+    return report.passed
+
+
+def _draw_samples(dense: DenseModel, seed: int) -> Iterable[Sample]:
+    """Yields images of two sizes, of two windows each, because every model must take little time.
+
+    One is a stride higher than the window; the other is wider, with rest pixels that differ in y and x.
+    """
+    (height, width), (sy, sx) = dense.grid.window_px, dense.grid.stride_px
+    sizes = {"whole strides": (height + sy, width), "rest pixels": (height + sy // 2, width + 2 * sx - 1)}
+    for number, (name, size) in enumerate(sizes.items(), 1):
+        yield Sample(name, _draw(1, (dense.card.channels, *size), seed + number))

@@ -1,0 +1,49 @@
+"""The page says what the rows say, failures first and none left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coverage_table import write_table
+
+RIGHT = {
+    "suite": "small", "key": "small/a", "name": "a", "outcome": "right", "window": [64, 128], "tier": 2,
+    "guarantee": "feature windows", "reasons": ["layer2 (aten.mul): mixes"], "shared": 0.25, "convert_s": 1.25,
+    "errors": {"window": {"float32": 2e-6, "float64": 3e-15}}, "beyond_window": True, "torch": "2.13.0",
+}  # fmt: skip
+FAILED = {
+    "suite": "small",
+    "key": "small/b",
+    "name": "b",
+    "outcome": "crash",
+    "message": "ended | with 3 (/some/where/b.py)",
+}
+UNMADE = {"suite": "small", "key": "small/c", "name": "c", "outcome": "not made", "message": "no library"}
+
+
+def write(tmp_path: Path, *rows: dict[str, Any]) -> list[str]:
+    write_table(rows, tmp_path / "page.md", 9)
+    return (tmp_path / "page.md").read_text().splitlines()
+
+
+def test_rows(tmp_path: Path) -> None:
+    lines = write(tmp_path, RIGHT, FAILED, UNMADE)
+    assert "| a | 128x64 | 2 | feature windows | 2.0e-06 | 3.0e-15 | 25% | 1.2 | `layer2 (aten.mul)`: mixes |" in lines
+    assert "| b | - | crash | - | - | - | - | - | - |" in lines
+    assert not any(line.startswith("| c |") for line in lines)
+
+
+def test_summary_counts_what_was_tried(tmp_path: Path) -> None:
+    lines = write(tmp_path, RIGHT, FAILED, UNMADE)
+    assert "| all | 2 | 1 | 0 | 1 | 0 | 0 | 1 | 25% |" in lines
+    assert "| mixes | 1 | 25% | 25% | 25% |" in lines
+    assert "- small/b: crash: ended | with 3" in lines
+    assert "- small/c: not made: no library" in lines
+    assert any(line.startswith("Run so far: 3 of 9 listed classifiers. Versions: torch 2.13.0") for line in lines)
+
+
+def test_what_is_wrong_stands_out(tmp_path: Path) -> None:
+    lines = write(tmp_path, {**RIGHT, "outcome": "wrong", "message": "window float64: 1.0e+00"})
+    assert any(line.startswith("| a | 128x64 | 2 **wrong** |") for line in lines)
+    assert "- small/a: wrong: window float64: 1.0e+00" in lines
