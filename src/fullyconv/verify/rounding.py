@@ -8,7 +8,7 @@ in float64. That is no error of the conversion, and it is measured here rather t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from fullyconv.verify.subject import run_dense
 
 Rounding = dict[tuple[str, str], float]
 """Relative change by output and quantity."""
+
+Sums = tuple[torch.dtype, int, int, int]
+"""What tells the values of a tensor, in any order."""
 
 # Up to here the values of two tensors are compared as sets as well, which takes sorting them.
 _SMALL = 1 << 20
@@ -34,11 +37,12 @@ _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 def find_computed(dense: nn.Module, original: nn.Module) -> tuple[str, ...]:
     """Returns the names of floating weights of `dense` whose values are not those of a weight of `original`."""
     sources = [tensor for tensor in original.state_dict().values() if tensor.is_floating_point()]
-    sums = {_sum_bits(tensor) for tensor in sources}
+    known = {_sum_bits(tensor) for tensor in sources}
+    repeated = {_sum_bits(torch.unique(tensor)) for tensor in sources if tensor.numel() <= _SMALL}
     return tuple(
         name
         for name, tensor in dense.state_dict().items()
-        if tensor.is_floating_point() and _sum_bits(tensor) not in sums and not _repeats(tensor, sources)
+        if tensor.is_floating_point() and _sum_bits(tensor) not in known and not _repeats(tensor, repeated)
     )
 
 
@@ -88,16 +92,12 @@ def _compare(before: Mapping[str, Measured], after: Mapping[str, Measured]) -> I
                     yield (name, quantity), change
 
 
-def _sum_bits(tensor: Tensor) -> tuple[torch.dtype, int, int, int]:
+def _sum_bits(tensor: Tensor) -> Sums:
     """Returns what does not depend on the order of the values: whole numbers wrap around, but never round."""
     bits = tensor.detach().cpu().contiguous().view(_BITS[tensor.element_size()]).to(torch.int64)
     return tensor.dtype, tensor.numel(), int(bits.sum()), int((bits * bits).sum())
 
 
-def _repeats(tensor: Tensor, sources: Sequence[Tensor]) -> bool:
-    """Returns whether every value of a small tensor is one of a single source, as when it was broadcast."""
-    if tensor.numel() > _SMALL:
-        return False
-    values = tensor.detach().cpu()
-    small = [source.cpu() for source in sources if source.numel() <= tensor.numel()]
-    return any(bool(torch.isin(values, source).all()) for source in small if source.dtype == tensor.dtype)
+def _repeats(tensor: Tensor, repeated: Set[Sums]) -> bool:
+    """Returns whether a small tensor has the values of a source, each perhaps more than once: it was broadcast."""
+    return tensor.numel() <= _SMALL and _sum_bits(torch.unique(tensor)) in repeated
