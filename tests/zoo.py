@@ -265,6 +265,16 @@ def feature_maps() -> nn.Module:
     return Functional(trunk, head, more=conv(6, 8, 2), fc=nn.Linear(22, 4))
 
 
+def rows_and_columns() -> nn.Module:
+    """Rows and columns reduced one after the other, and rows alone before a linear layer."""
+
+    def head(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return m.a(x.amax(2).mean(2)) + m.b(x.mean(3).flatten(1))
+
+    trunk = nn.Sequential(conv(3, 6), nn.MaxPool2d(2), conv(6, 8, 2))
+    return Functional(trunk, head, a=nn.Linear(8, 4), b=nn.Linear(8 * 6, 4))
+
+
 def flattened_maps() -> nn.Module:
     """Two feature maps flattened, one of them normalised by position, and a pooled one, joined before one layer."""
 
@@ -373,6 +383,7 @@ ZOO = {
     "adaptive_max": Entry(adaptive_max, (28, 44), 1, CROPS, (4, 4)),
     "adaptive_average": Entry(adaptive_average, (28, 44), 1, CROPS, (4, 4)),
     "feature_maps": Entry(feature_maps, (27, 35), 1, CROPS, (4, 4)),
+    "rows_and_columns": Entry(rows_and_columns, (28, 44), 1, CROPS, (4, 4)),
     "flattened_maps": Entry(flattened_maps, (27, 43), 1, CROPS, (8, 8)),
     "shuffle": Entry(shuffle, (24, 32), 1, FEATURES, (4, 4)),
     "ceil_pool": Entry(ceil_pool, (22, 26), 1, FEATURES, (2, 2)),

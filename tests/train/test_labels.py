@@ -37,6 +37,12 @@ def test_targets_are_one_for_the_object():
     assert decide_labelling(("a", "b", "c")).encode(labels).tolist() == [0, 1, 1]
 
 
+def test_the_background_has_a_target():
+    assert decide_labelling(("face", "other")).background_target == 0
+    assert decide_labelling(("a", "b", "others")).background_target == 2
+    assert decide_labelling(("a", "b", "c")).background_target is None
+
+
 def test_a_positive_class_must_be_one_of_two():
     with pytest.raises(OptionError, match="--positive: expected one of cat, dog, got 'cow'"):
         decide_labelling(("cat", "dog"), positive="cow")

@@ -33,6 +33,7 @@ def test_fit_settings_have_bounds(settings, message):
         ({"most_boxes": 0}, "most_boxes: expected at least 1"),
         ({"threshold": 1.5}, "threshold: expected less than 1, got 1.5"),
         ({"largest_overlap": 0}, "largest_overlap: expected more than 0"),
+        ({"mixed_share": 1.1}, "mixed_share: expected at most 1, got 1.1"),
         ({"background_share": 1}, "background_share: expected less than 1"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_step_lowers_the_loss_of_its_batch():
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
-    step = make_step(network, PREPROCESSING, FitSettings(augment=False), (optimizer, schedule))
+    step = make_step(network, PREPROCESSING, settings=FitSettings(augment=False), descent=(optimizer, schedule))
     batch = (torch.randint(0, 256, (8, 1, 4, 4), dtype=torch.uint8), torch.tensor([0, 1] * 4), torch.ones(8))
     losses = [step(SimpleNamespace(), batch) for _ in range(5)]
     assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
@@ -49,7 +49,7 @@ def test_a_loss_that_is_no_number_stops_the_training():
     nn.init.constant_(network[1].weight, math.inf)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
-    step = make_step(network, PREPROCESSING, FitSettings(augment=False), (optimizer, schedule))
+    step = make_step(network, PREPROCESSING, settings=FitSettings(augment=False), descent=(optimizer, schedule))
     batch = (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1]), torch.ones(2))
     with pytest.raises(OptionError, match=r"expected a finite loss, got .*; lower the learning rate \(0.003\)"):
         step(SimpleNamespace(), batch)

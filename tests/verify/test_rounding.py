@@ -47,18 +47,18 @@ def test_one_other_value_makes_a_computed_weight(dtype):
         dense.weight[2, 3] *= 1.5
     assert find_computed(dense, original) == ("weight",)
     with torch.no_grad():
-        dense.bias[0] = dense.bias[1]
         dense.weight.copy_(original.weight)
-    assert find_computed(dense, original) == ()  # values of the bias, repeated
+    dense.bias = nn.Parameter(torch.cat([original.bias.detach(), original.bias.detach()[:2]]))
+    assert find_computed(dense, original) == ()  # values of the bias, some of them twice
     dense.bias = nn.Parameter(torch.cat([original.bias.detach(), original.weight.detach()[0]]))
     assert find_computed(dense, original) == ("bias",)
 
 
 @pytest.mark.parametrize(("dtype", "unit"), [(torch.float32, 2**-24), (torch.bfloat16, 2**-8)])
-def test_rounding_is_about_half_a_unit_of_the_kept_number_type(dtype, unit):
+def test_rounding_is_about_a_unit_of_the_kept_number_type(dtype, unit):
     rounding = measure_rounding(Mix().to(dtype), ["layer.weight"], IMAGES, seed=0)
     assert set(rounding) == {("scores", "scores"), ("scores", "logits")}
-    assert 0.1 * unit < rounding["scores", "logits"] < unit
+    assert 0.1 * unit < rounding["scores", "logits"] < 2 * unit  # the largest of several directions
 
 
 def test_without_computed_weights_there_is_no_rounding():

@@ -19,6 +19,7 @@ from fullyconv.train.crops import CropSet
 from fullyconv.train.events import BatchDone, EpochDone, Listener, ignore_event
 from fullyconv.train.labels import Labelling
 from fullyconv.train.libraries import import_ignite
+from fullyconv.train.mixing import Mixing
 from fullyconv.train.settings import FitSettings
 from fullyconv.train.step import make_judgement, make_step
 
@@ -36,6 +37,8 @@ class FitData:
         labelling: what the outputs mean.
         preprocessing: how pixels become the network's input.
         background_share: how much of a batch is background; None draws all classes alike.
+        mixed_share: how much of the background in a batch is mixed from two crops of it, 0 to 1; only for
+            background that holds no object of any class.
     """
 
     training: CropSet
@@ -43,6 +46,7 @@ class FitData:
     labelling: Labelling
     preprocessing: Preprocessing
     background_share: float | None = None
+    mixed_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class _Plan:
     training: WeighedCrops
     validation: WeighedCrops
     preprocessing: Preprocessing
+    mixing: Mixing | None
     epochs: int
     batches: int  # in an epoch
 
@@ -126,9 +131,15 @@ def _plan_fit(data: FitData, settings: FitSettings, round_: Round) -> _Plan:
         training=weigh_for_training(data.training, data.labelling, share),
         validation=weigh_for_training(data.validation, data.labelling, share),
         preprocessing=data.preprocessing,
+        mixing=_plan_mixing(data),
         epochs=settings.round_epochs if round_.index else settings.epochs,
         batches=count_batches(data.training, settings.batch_size, settings.fewest_batches),
     )
+
+
+def _plan_mixing(data: FitData) -> Mixing | None:
+    target = data.labelling.background_target
+    return Mixing(target, data.mixed_share) if target is not None and data.mixed_share else None
 
 
 def _build_parts(network: nn.Module, plan: _Plan, settings: FitSettings) -> _Parts:
@@ -141,7 +152,9 @@ def _build_parts(network: nn.Module, plan: _Plan, settings: FitSettings) -> _Par
         steps_per_epoch=plan.batches,
         cycle_momentum=False,
     )
-    trainer = engine.Engine(make_step(network, plan.preprocessing, settings, (optimizer, schedule)))
+    trainer = engine.Engine(
+        make_step(network, plan.preprocessing, settings=settings, descent=(optimizer, schedule), mixing=plan.mixing)
+    )
     evaluator = engine.Engine(make_judgement(network, plan.preprocessing))
     stopping = handlers.EarlyStopping(settings.patience, lambda done: -float(done.state.metrics["mean"][0]), trainer)
     for part in (trainer, evaluator):

@@ -38,6 +38,13 @@ class Labelling:
         return "softmax" if self.positive is None else "sigmoid"
 
     @property
+    def background_target(self) -> int | None:
+        """The target of background crops, or None where no class is background."""
+        if self.background is None:
+            return None
+        return 0 if self.positive is not None else self.classes.index(self.background)
+
+    @property
     def output_classes(self) -> tuple[str, ...]:
         """The name of each output, in order."""
         return self.classes if self.positive is None else (self.positive,)

@@ -60,8 +60,11 @@ class RunPlan:
             checks = round(len(cut) * self.config.validation_share)
             training = training.extend(cut[order[checks:]], self.labelling.background or "")
             validation = validation.extend(cut[order[:checks]], self.labelling.background or "")
-        share = self.config.mining.background_share if self.images else None
-        return FitData(training, validation, self.labelling, self.card.preprocessing, share)
+        data = FitData(training, validation, self.labelling, self.card.preprocessing)
+        if not self.images:
+            return data
+        mining = self.config.mining
+        return replace(data, background_share=mining.background_share, mixed_share=mining.mixed_share)
 
 
 def plan_run(config: TrainConfig, progress: Listener) -> RunPlan:

@@ -60,6 +60,8 @@ class MiningSettings:
             it the box is the same place again.
         background_share: how much of a batch is background, between 0 and 1; without negatives all classes
             are drawn alike.
+        mixed_share: how much of the background in a batch is mixed from two crops of it, 0 to 1; only with
+            negatives.
     """
 
     rounds: int = 5
@@ -68,10 +70,12 @@ class MiningSettings:
     random_crops: int = 100
     largest_overlap: float = 0.7
     background_share: float = 0.7
+    mixed_share: float = 0.8
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "random_crops"):
+        for name in ("rounds", "random_crops", "mixed_share"):
             check_number(name, getattr(self, name), at_least=0)
+        check_number("mixed_share", self.mixed_share, at_most=1)
         check_number("most_boxes", self.most_boxes, at_least=1)
         for name in ("threshold", "largest_overlap", "background_share"):
             check_number(name, getattr(self, name), above=0)
@@ -124,6 +128,7 @@ def check_number(
     *,
     at_least: float | None = None,
     above: float | None = None,
+    at_most: float | None = None,
     below: float | None = None,
 ) -> None:
     """Passes a number within its bounds.
@@ -133,6 +138,8 @@ def check_number(
     """
     if at_least is not None and not value >= at_least:
         raise OptionError(f"{name}: expected at least {at_least:g}, got {value:g}")
+    if at_most is not None and not value <= at_most:
+        raise OptionError(f"{name}: expected at most {at_most:g}, got {value:g}")
     if above is not None and not value > above:
         raise OptionError(f"{name}: expected more than {above:g}, got {value:g}")
     if below is not None and not value < below:

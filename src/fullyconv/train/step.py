@@ -14,13 +14,19 @@ from fullyconv.card import Preprocessing
 from fullyconv.errors import OptionError
 from fullyconv.train.augment import build_augmentation
 from fullyconv.train.batches import Batch
+from fullyconv.train.mixing import Mixing, mix_background
 from fullyconv.train.settings import FitSettings
 
 OptimizerAndSchedule = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 
 
 def make_step(
-    network: nn.Module, preprocessing: Preprocessing, settings: FitSettings, descent: OptimizerAndSchedule
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    *,
+    settings: FitSettings,
+    descent: OptimizerAndSchedule,
+    mixing: Mixing | None = None,
 ) -> Callable[[Any, Batch], float]:
     """Returns ignite's process function for training: it moves the weights by one batch and returns the loss.
 
@@ -31,7 +37,10 @@ def make_step(
 
     def step(engine: Any, batch: Batch) -> float:
         network.train()
-        logits = network(normalise(augment(batch[0].float() / 255), preprocessing))
+        crops = augment(batch[0].float() / 255)
+        if mixing is not None:
+            crops = mix_background(crops, batch[1], mixing)
+        logits = network(normalise(crops, preprocessing))
         loss = compute_losses(logits, batch[1], settings.label_smoothing).mean()
         _check_finite(loss.item(), settings.learning_rate)
         optimizer.zero_grad()

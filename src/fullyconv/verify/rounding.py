@@ -8,20 +8,28 @@ in float64. That is no error of the conversion, and it is measured here rather t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import torch
 from torch import Tensor, nn
 
 from fullyconv.verify.comparison import measure_relative
 from fullyconv.verify.duplicate import copy_network
+from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.subject import run_dense
 
 Rounding = dict[tuple[str, str], float]
 """Relative change by output and quantity."""
 
+Sums = tuple[torch.dtype, int, int, int]
+"""What tells the values of a tensor, in any order."""
+
 # Up to here the values of two tensors are compared as sets as well, which takes sorting them.
 _SMALL = 1 << 20
+
+# Rounding goes one way or the other for each value; the largest change in a few random ways, on images of several
+# contrasts, is what to expect of the one way that it went.
+DIRECTIONS = 8
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -29,11 +37,12 @@ _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 def find_computed(dense: nn.Module, original: nn.Module) -> tuple[str, ...]:
     """Returns the names of floating weights of `dense` whose values are not those of a weight of `original`."""
     sources = [tensor for tensor in original.state_dict().values() if tensor.is_floating_point()]
-    sums = {_sum_bits(tensor) for tensor in sources}
+    known = {_sum_bits(tensor) for tensor in sources}
+    repeated = {_sum_bits(torch.unique(tensor)) for tensor in sources if tensor.numel() <= _SMALL}
     return tuple(
         name
         for name, tensor in dense.state_dict().items()
-        if tensor.is_floating_point() and _sum_bits(tensor) not in sums and not _repeats(tensor, sources)
+        if tensor.is_floating_point() and _sum_bits(tensor) not in known and not _repeats(tensor, repeated)
     )
 
 
@@ -48,36 +57,47 @@ def measure_rounding(dense: nn.Module, computed: Sequence[str], images: Tensor, 
     """
     if not computed:
         return {}
-    exact, moved = copy_network(dense, torch.float64), copy_network(dense, torch.float64)
+    exact, generator = copy_network(dense, torch.float64), torch.Generator().manual_seed(seed)
+    changes: Rounding = {}
+    images = torch.cat([images, -images, 3 * images]).double()
+    try:
+        before = run_dense(exact, images)
+        for _ in range(DIRECTIONS):
+            after = run_dense(_move(dense, computed, generator), images)
+            for key, change in _compare(before, after):
+                changes[key] = max(changes.get(key, 0.0), change)
+    except Exception:
+        return {}  # a network that fails is reported by the comparisons
+    return changes
+
+
+def _move(dense: nn.Module, computed: Sequence[str], generator: torch.Generator) -> nn.Module:
+    """Returns a copy in float64 with each value of the computed weights half a unit up or down."""
+    moved = copy_network(dense, torch.float64)
     kept, weights = dense.state_dict(), moved.state_dict()
-    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name in computed:
             signs = torch.randint(0, 2, kept[name].shape, generator=generator) * 2 - 1
             weights[name].mul_(1 + signs * torch.finfo(kept[name].dtype).eps / 2)
-    try:
-        before, after = run_dense(exact, images.double()), run_dense(moved, images.double())
-    except Exception:
-        return {}  # a network that fails is reported by the comparisons
-    changes = {}
+    return moved
+
+
+def _compare(before: Mapping[str, Measured], after: Mapping[str, Measured]) -> Iterator[tuple[tuple[str, str], float]]:
     for name, values in before.items():
-        changes[name, "scores"] = measure_relative(after[name].scores, values.scores)
-        logits = after[name].logits
-        if values.logits is not None and logits is not None:
-            changes[name, "logits"] = measure_relative(logits, values.logits)
-    return {key: change for key, change in changes.items() if math.isfinite(change)}
+        pairs = [("scores", values.scores, after[name].scores), ("logits", values.logits, after[name].logits)]
+        for quantity, old, new in pairs:
+            if old is not None and new is not None:
+                change = measure_relative(new, old)
+                if math.isfinite(change):
+                    yield (name, quantity), change
 
 
-def _sum_bits(tensor: Tensor) -> tuple[torch.dtype, int, int, int]:
+def _sum_bits(tensor: Tensor) -> Sums:
     """Returns what does not depend on the order of the values: whole numbers wrap around, but never round."""
     bits = tensor.detach().cpu().contiguous().view(_BITS[tensor.element_size()]).to(torch.int64)
     return tensor.dtype, tensor.numel(), int(bits.sum()), int((bits * bits).sum())
 
 
-def _repeats(tensor: Tensor, sources: Sequence[Tensor]) -> bool:
-    """Returns whether every value of a small tensor is one of a single source, as when it was broadcast."""
-    if tensor.numel() > _SMALL:
-        return False
-    values = tensor.detach().cpu()
-    small = [source.cpu() for source in sources if source.numel() <= tensor.numel()]
-    return any(bool(torch.isin(values, source).all()) for source in small if source.dtype == tensor.dtype)
+def _repeats(tensor: Tensor, repeated: Set[Sums]) -> bool:
+    """Returns whether a small tensor has the values of a source, each perhaps more than once: it was broadcast."""
+    return tensor.numel() <= _SMALL and _sum_bits(torch.unique(tensor)) in repeated

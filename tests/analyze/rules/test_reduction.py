@@ -13,6 +13,8 @@ ACCEPTED = {
     "maximum": (lambda x: x.amax((2, 3)), 6, {}),
     "maximum with its place": (lambda x: x.flatten(2).max(-1)[0], 6, {}),
     "pool of flattened cells": (lambda x: F.adaptive_avg_pool1d(x.flatten(2), 1).flatten(1), 6, {}),
+    "one axis after the other": (lambda x: x.amax(2).mean(2), 6, {}),
+    "rows alone": (lambda x: x.mean(2).flatten(1), 36, {}),
     "sum over all": (lambda x: x.sum((1, 2, 3)).unsqueeze(1), 1, {}),
     "mean of channels": (lambda x: x.mean(1, keepdim=True).flatten(1), 48, {}),
 }
@@ -27,8 +29,14 @@ REFUSED = {
     "padding in the head": (
         lambda x, c: c(x.mean(2, keepdim=True)).flatten(1),
         30,
-        {"c": nn.Conv2d(6, 5, 1)},
-        "rows or columns alone",
+        {"c": nn.Conv2d(6, 5, (1, 3), padding=(0, 1))},
+        "after the head began, where the border is the window's",
+    ),
+    "a part of the channels": (
+        lambda x: x.view(-1, 2, 3, 8, 6).amax(2).flatten(1),
+        96,
+        {},
+        "reduces over the batch, or over a part of the channels",
     ),
 }
 

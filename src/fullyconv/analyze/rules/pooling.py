@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fullyconv.analyze.build import Build, contract, drop_map
-from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.factors import Kind
+from fullyconv.analyze.fields import Field, Refusal, drop_factors, make_map_axes
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import RewrittenLayer, SlidingPool
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
@@ -65,19 +66,27 @@ def carry_adaptive_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 
 def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
-    """Returns the pool over all of a window's cells, at every cell of the grid; one cell is left."""
+    """Returns the pool over a window's rows, columns or both, at every cell of the grid; one of each is left.
+
+    The kernel of `op` says over which: it is the field's extent there, and 1 elsewhere.
+    """
     if node.name in build.aim.spread:
         return _spread(node, field, op, build)
-    steps = (build.contraction_step(field.y, 0), build.contraction_step(field.x, 1))
-    old_shape = node.outputs[0].shape
-    if max(field.extent) > 1:
-        pool = replace(op, kernel=field.extent, stride=steps, padding=(0, 0), ceil_mode=False)
+    pooled = [size > 1 for size in op.kernel]
+    if any(pooled):
+        lines = (field.y, field.x)
+        steps = [
+            build.contraction_step(line, axis) if done else 1
+            for axis, (line, done) in enumerate(zip(lines, pooled, strict=True))
+        ]
+        pool = replace(op, stride=(steps[0], steps[1]), padding=(0, 0), ceil_mode=False)
         tensor = build.emit(node, pool, (field.tensor,))
-        name = node.layer or node.name
-        build.note_layer(node, RewrittenLayer(name, f"global {op.kind} pool", old_shape, field.extent))
-        lines = contract(field.y, steps[0]), contract(field.x, steps[1])
-        field = replace(field, tensor=tensor, y=lines[0], x=lines[1], in_head=True)
-    return drop_map(field)
+        kind, name = f"pool of the whole window, {op.kind}", node.layer or node.name
+        build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape, op.kernel))
+        y, x = (contract(line, step) if done else line for line, step, done in zip(lines, steps, pooled, strict=True))
+        field = replace(field, tensor=tensor, y=y, x=x, in_head=True)
+    kinds = tuple(kind for kind, line in ((Kind.Y, field.y), (Kind.X, field.x)) if line.extent == 1)
+    return field.with_axes(drop_factors(field.axes, kinds))
 
 
 def _spread(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
