@@ -59,7 +59,7 @@ def _describe_versions(rows: Sequence[Row]) -> str:
 
 def _write_summary(rows: Sequence[Row]) -> Iterator[str]:
     yield "## Summary\n"
-    yield "| from | tried | right | rounding | wrong | failed | tier 1 | with crops | tier 2 | median shared in tier 2 |"
+    yield "| from | tried | right | rounding | wrong | failed | tier 1 | with crops | tier 2 | median shared there |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     suites = list(dict.fromkeys(row["suite"] for row in rows))
     for suite in [*suites, "all"]:
