@@ -37,6 +37,22 @@ def write_whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def use_folder(path: Path) -> Iterator[Path]:
+    """Makes `path` a folder for the block; if it is new and nothing was put there, it is gone afterwards.
+
+    Raises:
+        OutputError: it exists and is no folder, or may not be written to.
+    """
+    is_new = not path.exists()
+    make_folder(path)
+    try:
+        yield path
+    finally:
+        if is_new and not any(path.iterdir()):
+            path.rmdir()
+
+
 def make_folder(path: Path) -> None:
     """Makes `path` a folder that files can be written to, with its parents.
 

@@ -144,7 +144,7 @@ def test_one_bad_image_is_an_error_that_names_it(model: Path, tmp_path: Path, si
         image.write_text("words")
     with pytest.raises(ImageError, match=r"one\.png: the image (is smaller|cannot be read)"):
         run(model, image, "-o", tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_results_never_replace_an_input(model: Path, tmp_path: Path) -> None:

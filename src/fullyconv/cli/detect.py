@@ -43,7 +43,7 @@ def detect(
         options: what to look for, at which sizes, and when two boxes are one object.
     """
     import fullyconv
-    from fullyconv.atomic import make_folder
+    from fullyconv.atomic import use_folder
     from fullyconv.cli.detect_results import Search, choose_targets
     from fullyconv.images import find_images
 
@@ -52,8 +52,7 @@ def detect(
     targets = choose_targets(found, output)
     search = Search(model=model, dense=fullyconv.load(model), settings=settings, pictures=pictures)
     search.check_classes()
-    make_folder(output)
-    with _show_bars() as bars:
+    with use_folder(output), _show_bars() as bars:
         failures = _search_all(search, zip(found, targets, strict=True), bars, total=len(found))
     return _report_failures(failures, len(found))
 
