@@ -128,6 +128,8 @@ def _adaptive_max_pool2d(use: Use) -> Normal:
 
 def _reduce(kind: str) -> Callable[[Use], Normal]:
     def normalise(use: Use) -> Normal:
+        if use.arguments.get("dtype") is not None:
+            return None
         axes = use.arguments.get("dim")
         axes = list(range(len(use.shape()))) if axes is None or axes == [] else axes
         axes = [axes] if isinstance(axes, int) else axes
@@ -213,6 +215,8 @@ def _prelu(use: Use) -> Normal:
 
 def _softmax(log: bool) -> Callable[[Use], Normal]:
     def normalise(use: Use) -> Normal:
+        if use.arguments.get("dtype") is not None:
+            return None
         return Softmax(use.axis(use["dim"]), log), use.names("self")
 
     return normalise

@@ -240,7 +240,7 @@ class _Reader:
             scalars = tuple(float(arg) for arg in call.args if type(arg) in (int, float))
             plain = POINTWISE_NAMES.get(name, name)
             ordered = bool(call.args) and isinstance(call.args[0], Ref)  # not 1 - x, which is rsub
-            return Pointwise(plain if ordered and "alpha" not in call.kwargs else f"{plain}*", scalars), references
+            return Pointwise(plain if ordered and not call.kwargs else f"{plain}*", scalars), references
         attributes = tuple((key, value) for key, value in arguments.items() if not any(find_references(value)))
         return Opaque(attributes), references
 

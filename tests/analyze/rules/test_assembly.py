@@ -24,6 +24,12 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "padding that wraps around": (
+        lambda x: pooled(F.pad(x, (1, 1, 1, 1), "circular")),
+        6,
+        {},
+        "wraps around the window",
+    ),
     "a constant beside the map": (
         lambda x, e: torch.cat([x, e.weight.expand(2, 1, 8, 6)], 1).flatten(1),
         7 * 48,

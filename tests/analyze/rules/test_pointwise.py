@@ -16,6 +16,12 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "a quotient rounded": (
+        lambda x, e: torch.div(x.flatten(1), e.weight, rounding_mode="floor"),
+        MAP,
+        {"e": nn.Embedding(1, MAP)},
+        "differs between positions comes before",
+    ),
     "a constant over positions": (
         lambda x, e: pooled(torch.maximum(x, e.weight)),
         6,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,6 +21,12 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "a mean in another precision": (
+        lambda x: x.mean((2, 3), dtype=torch.float64).float(),
+        6,
+        {},
+        "may mix the values of a whole window",
+    ),
     "the place of the maximum": (
         lambda x: x.flatten(2).max(-1)[1].float(),
         6,

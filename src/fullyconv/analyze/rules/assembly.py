@@ -91,13 +91,15 @@ def carry_select(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Padding rows, columns and channels is done on the dense tensor, at the image's border, and noted.
 
-    Refused: axes of other kinds; after the head began.
+    Refused: axes of other kinds; after the head began; padding that wraps around.
     """
     op = node.op
     assert isinstance(op, Pad)
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
+    if op.mode == "circular":
+        return Refusal("wraps around the window")
     if not field.is_standard() or op.pads[0] != (0, 0):
         return Refusal("pads axes that are not channels, rows and columns")
     lines = build.slide(node, field, (Sliding(1, 1, *op.pads[2]), Sliding(1, 1, *op.pads[3])))
