@@ -265,6 +265,24 @@ def feature_maps() -> nn.Module:
     return Functional(trunk, head, more=conv(6, 8, 2), fc=nn.Linear(22, 4))
 
 
+class Products(nn.Module):
+    """A head by hand: products with matrices, written either way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(conv(3, 6), nn.MaxPool2d(2), conv(6, 8, 2))
+        self.first, self.second = nn.Parameter(torch.randn(480, 9) * 0.1), nn.Parameter(torch.randn(4, 9))
+        self.bias = nn.Parameter(torch.randn(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(self.trunk(x).permute(0, 2, 3, 1).flatten(1) @ self.first)
+        return torch.addmm(self.bias, hidden, self.second.t())
+
+
+def products() -> nn.Module:
+    return Products()
+
+
 def rows_and_columns() -> nn.Module:
     """Rows and columns reduced one after the other, and rows alone before a linear layer."""
 
@@ -383,6 +401,7 @@ ZOO = {
     "adaptive_max": Entry(adaptive_max, (28, 44), 1, CROPS, (4, 4)),
     "adaptive_average": Entry(adaptive_average, (28, 44), 1, CROPS, (4, 4)),
     "feature_maps": Entry(feature_maps, (27, 35), 1, CROPS, (4, 4)),
+    "products": Entry(products, (28, 44), 1, CROPS, (4, 4)),
     "rows_and_columns": Entry(rows_and_columns, (28, 44), 1, CROPS, (4, 4)),
     "flattened_maps": Entry(flattened_maps, (27, 43), 1, CROPS, (8, 8)),
     "shuffle": Entry(shuffle, (24, 32), 1, FEATURES, (4, 4)),

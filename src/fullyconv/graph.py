@@ -65,7 +65,12 @@ class Reduce(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Dense(Operation):
-    """A fully connected layer over the last axis. Inputs: x `(..., F)`, weight `(K, F)`, bias `(K,)` or ""."""
+    """A fully connected layer over the last axis.
+
+    Inputs: x `(..., F)`, weight `(K, F)`, or `(F, K)` where it is transposed, bias `(K,)` or "".
+    """
+
+    transposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,17 @@ ACCEPTED = {
         {"f": nn.Linear(6, 5)},
     ),
     "linear over one column": (lambda x, f: f(x.permute(0, 3, 1, 2).flatten(2)).mean(1), 5, {"f": nn.Linear(48, 5)}),
+    "a product with a matrix": (lambda x, e: x.flatten(1) @ e.weight, 5, {"e": nn.Embedding(MAP, 5)}),
+    "a product with a transposed matrix": (
+        lambda x, e: torch.mm(pooled(x), e.weight.t()),
+        5,
+        {"e": nn.Embedding(5, 6)},
+    ),
+    "a sum with a product": (
+        lambda x, f: torch.addmm(f.bias, x.flatten(1), f.weight.t()),
+        5,
+        {"f": nn.Linear(MAP, 5)},
+    ),
     "flattened maps": (
         lambda x, n: torch.cat([F.max_pool2d(x, 2).flatten(1), n(x.flatten(1)), pooled(x)], 1),
         MAP + 72 + 6,
@@ -24,6 +35,24 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "a product of two values": (
+        lambda x: (x.flatten(2) @ x.flatten(2).transpose(1, 2)).flatten(1),
+        36,
+        {},
+        "may mix the values of a whole window",
+    ),
+    "a product with a matrix of the image": (
+        lambda x: pooled(x) @ x[0, :, :, 0],
+        8,
+        {},
+        "batch",
+    ),
+    "flattened maps times a matrix": (
+        lambda x, e: torch.cat([F.max_pool2d(x, 2).flatten(1), x.flatten(1)], 1) @ e.weight,
+        5,
+        {"e": nn.Embedding(MAP + 72, 5)},
+        "maps of different kinds are joined",
+    ),
     "a part of the channels": (
         lambda x, f: f(x.permute(0, 2, 3, 1).reshape(-1, 8, 6, 2, 3)).flatten(1),
         8 * 6 * 2 * 5,

@@ -23,6 +23,7 @@ def carry_dense(node: Node, inputs: Inputs, build: Build) -> Outcome:
     3. Over channels and one of rows and columns: a kernel of one row, or of one column.
     4. Over several flattened maps, joined: a convolution of each, and the sum.
 
+    Its weights may be written either way round, as a product with a matrix has them.
     Refused: weights that depend on the image; an axis that leaves channels out, or mixes the batch in.
     """
     if any(value is not None for value in inputs[1:]):
@@ -34,7 +35,8 @@ def carry_dense(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 
 def _carry_joint(node: Node, field: Field, build: Build) -> Outcome:
-    if field.axes[-1] != field.channels or field.affine:
+    assert isinstance(node.op, Dense)
+    if field.axes[-1] != field.channels or field.affine or node.op.transposed:
         return Refusal("maps of different kinds are joined before an operation other than a linear layer")
     vectors, start = [], 0
     for part in field.parts:
@@ -67,7 +69,8 @@ def _carry_single(node: Node, field: Field, build: Build, columns: Pair | None) 
 
 
 def _convolve(node: Node, field: Field, kernel: Pair, build: Build, columns: Pair | None) -> Field:
-    outputs = build.constants[node.inputs[1]].shape[0]
+    assert isinstance(node.op, Dense)
+    outputs = build.constants[node.inputs[1]].shape[1 if node.op.transposed else 0]
     weight = replace(_make_kernel(node, field, outputs, kernel), columns=columns)
     steps = [
         build.contraction_step(line, axis) if size > 1 else 1
@@ -92,8 +95,11 @@ def _make_kernel(node: Node, field: Field, outputs: int, kernel: Pair) -> Weight
     """Returns the trained matrix `(K, F)` as a kernel `(K, C, kh, kw)`, in the dense tensor's channel order."""
     factors = field.axes[-1]
     inner: Axis = (*field.channels, *select(factors, Kind.Y), *select(factors, Kind.X))
-    view = (outputs, *(factor.size for factor in factors))
-    order = (0, *(1 + factors.index(factor) for factor in inner))
+    sizes = tuple(factor.size for factor in factors)
+    if isinstance(node.op, Dense) and node.op.transposed:
+        view, order = (*sizes, outputs), (len(factors), *(factors.index(factor) for factor in inner))
+    else:
+        view, order = (outputs, *sizes), (0, *(1 + factors.index(factor) for factor in inner))
     full = tuple(view[i] for i in order)
     rows, columns = (prod(factor.size for factor in select(factors, kind)) for kind in (Kind.Y, Kind.X))
     layout = Layout(view, order, full, (outputs, count_channels(field), rows, columns))
