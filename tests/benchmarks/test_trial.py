@@ -49,6 +49,23 @@ def test_scores_that_say_nothing_of_the_image_are_invalid() -> None:
     assert "two images give the same scores" in row["message"]
 
 
+class Cancelling(nn.Module):
+    """Its scores are what is left of two large numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.conv(x) + 3e5).mean((2, 3)) - 3e5
+
+
+def test_scores_that_are_rounding_are_invalid() -> None:
+    row = try_module(Cancelling, (8, 8))
+    assert row["outcome"] == "invalid"
+    assert "the original's own float32 is off" in row["message"]
+
+
 class Fickle(nn.Module):
     """Its scores change from call to call, so nothing can equal them."""
 
@@ -58,7 +75,7 @@ class Fickle(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
-        return self.conv(x).mean((2, 3)) * (1 + self.calls % 7)
+        return self.conv(x).mean((2, 3)) * (1 + 1e-4 * (self.calls % 7))
 
 
 def test_a_wrong_conversion() -> None:
