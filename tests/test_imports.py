@@ -116,5 +116,5 @@ def test_reaching_torch_is_found():
 def test_every_file_is_documented_and_short(path):
     text = path.read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(text))
-    assert docstring and docstring != "TODO.", f"{path}: a file begins with what it is about"
+    assert docstring and len(docstring.split()) > 2, f"{path}: a file begins with what it is about"
     assert len(text.splitlines()) <= LONGEST_FILE

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from zoo_mixing import Attention, SqueezeExcite
+
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     """Returns the module in evaluation mode, with weights and statistics that are far from neutral."""
@@ -162,36 +164,12 @@ def outputs() -> nn.Module:
     return Functional(trunk, head, a=nn.Linear(flat, 4), b=nn.Linear(flat, 1), c=nn.Linear(8, 3), d=nn.Linear(flat, 12))
 
 
-class SqueezeExcite(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.down, self.up = nn.Conv2d(channels, 4, 1), nn.Conv2d(4, channels, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        gate = torch.sigmoid(self.up(F.relu(self.down(x.mean((2, 3), keepdim=True)))))
-        return x * gate
-
-
 def squeeze_excite() -> nn.Module:
     """A gate from the whole window: tier 2."""
     return nn.Sequential(
         *conv(3, 8, 2, 1), *conv(8, 8, 1, 1), SqueezeExcite(8), *conv(8, 12, 2, 1),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5),
     )  # fmt: skip
-
-
-class Attention(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.token = nn.Parameter(torch.randn(1, 1, channels))
-        self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = torch.cat([self.token.expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2)], 1)
-        batch, length, channels = tokens.shape
-        q, k, v = self.qkv(tokens).view(batch, length, 3, 2, channels // 2).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, length, channels)
-        return self.out(mixed[:, 0])
 
 
 def attention() -> nn.Module:

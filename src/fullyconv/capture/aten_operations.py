@@ -304,7 +304,7 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     **dict.fromkeys(("movedim", "moveaxis"), _movedim),
     "t": _t,
     "numpy_T": _t,
-    **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy", "dropout_identity"), _identity),
+    **dict.fromkeys(("contiguous", "clone", "detach", "alias", "lift_fresh_copy"), _identity),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _dropout),
     "batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
@@ -331,7 +331,7 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
 POINTWISE = frozenset({
     *("relu6", "selu", "hardswish", "mish", "silu", "gelu", "hardsigmoid", "hardtanh", "log_sigmoid"),
     *("threshold", "to", "_to_copy", "type_as", "float", "half", "clip", "square", "where", "softshrink"),
-    *("multiply", "divide", "subtract", "true_divide", "negative", "absolute", "elu", "celu", "rrelu_eval"),
+    *("multiply", "divide", "subtract", "true_divide", "negative", "absolute", "elu", "celu"),
 })  # fmt: skip
 
 POINTWISE_NAMES = {"multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub"}

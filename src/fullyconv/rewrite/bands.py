@@ -13,7 +13,7 @@ import torch
 
 from fullyconv.grid import Grid
 
-# What the pixels of one batch of bands may take; a network's widest layers take some ten times as much.
+# What the pixels of one batch of bands may take; a network's wide layers take a multiple of it.
 BATCH_BYTES = 16 << 20
 
 Run = Callable[[torch.Tensor], Sequence[torch.Tensor]]
