@@ -31,8 +31,8 @@ class Bench:
 
     Attributes:
         subject: the converted network's facts.
-        module: the converted network, without the bands of a first-order border: they are runs of it.
-        measured: the converted network with them, whose distance from crops counts.
+        module: the converted network with its padding at the image's border: other borders are runs of it.
+        as_used: the converted network with its own border, whose distance from crops counts.
         original: the user's model.
         trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
             known, or if the image itself is cut: then feature windows are image crops.
@@ -42,7 +42,7 @@ class Bench:
 
     subject: Subject
     module: nn.Module
-    measured: nn.Module
+    as_used: nn.Module
     original: Original
     trunk: tuple[Cut, tuple[MapAxes, ...]] | None
     why_uncut: str = ""
@@ -77,21 +77,21 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
             it is kept in another: that proves nothing against it.
     """
     original = Original(model, subject.probe.image, dtype)
-    measured, probe = copy_network(subject.module, dtype), subject.probe
-    module = measured.without_bands() if isinstance(measured, DenseModule) else measured
+    as_used, probe = copy_network(subject.module, dtype), subject.probe
+    module = as_used.with_border("image") if isinstance(as_used, DenseModule) else as_used
     if read_dtype(subject.module) != dtype:
         _require_running(module, original)
     if probe.is_image():
-        return Bench(subject, module, measured, original, None)
+        return Bench(subject, module, as_used, original, None)
     names = [split.name for split in probe.splits]
     try:
         cut = find_cut(original, probe)
         axes = locate_axes(original, cut, names, subject.grid.stride_px)
     except SplitError as error:
-        return Bench(subject, module, measured, original, None, str(error), fault=str(error))
+        return Bench(subject, module, as_used, original, None, str(error), fault=str(error))
     except Exception as error:
-        return Bench(subject, module, measured, original, None, _explain(error))
-    return Bench(subject, module, measured, original, (cut, axes))
+        return Bench(subject, module, as_used, original, None, _explain(error))
+    return Bench(subject, module, as_used, original, (cut, axes))
 
 
 def _require_running(module: nn.Module, original: Original) -> None:
@@ -118,11 +118,11 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         _check_approximation(bench, sample, cells, findings)
         return
     run = _run(bench, sample, cells)
+    as_used = run if bench.as_used is bench.module else _run(bench, sample, cells, bench.as_used)
     crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
     if bench.subject.guarantee == "image crops":
-        findings.pairings.extend(_pair("image crops", run, crops))
+        findings.pairings.extend(_pair("image crops", as_used, crops))
     else:
-        as_used = run if bench.measured is bench.module else _run(bench, sample, cells, bench.measured)
         findings.fidelity.extend(_measure(as_used, crops))
     if bench.trunk is not None:
         _check_patches(bench, bench.trunk, run, findings)
@@ -134,7 +134,7 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
 
 def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
     """Adds how far an approximation is from crops and from the network without it; there is nothing to equal."""
-    run = _run(bench, sample, cells, bench.measured)
+    run = _run(bench, sample, cells, bench.as_used)
     if run.failure or any(run.faults.values()):
         findings.pairings.append(_fail(run, run.failure or next(fault for fault in run.faults.values() if fault)))
         return
