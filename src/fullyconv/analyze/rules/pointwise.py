@@ -9,6 +9,7 @@ from fullyconv.analyze.factors import Axes, Kind
 from fullyconv.analyze.fields import Field, Refusal, layout_for
 from fullyconv.analyze.plan import AffineFold, Layout, Original, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, rule
+from fullyconv.analyze.spans import describe_axis
 from fullyconv.graph import Node, Pointwise, Shape
 
 # x + c, x - c, x * c and x / c are linear in x; c - x and c / x are not told apart here, so they are not folded.
@@ -32,8 +33,11 @@ def carry_pointwise(node: Node, inputs: Inputs, build: Build) -> Outcome:
     shape = node.outputs[0].shape
     fields = [value for value in inputs if value is not None]
     constants = [name for name, value in zip(node.inputs, inputs, strict=True) if value is None]
-    if any(_varies_over(build.constants[name].shape, fields[0].axes, Kind.BATCH) for name in constants):
+    shapes = [(build.constants[name].shape, value.axes) for name in constants for value in fields]
+    if any(_varies_over(*pair, Kind.BATCH) for pair in shapes):
         return Refusal("a constant differs within the batch")
+    if len(fields) > 1 and any(_varies_over(*pair, Kind.Y, Kind.X) for pair in shapes):
+        return Refusal("a constant that differs between positions meets several values")
     if len(fields) == 1:
         if fields[0].shape != shape:
             return Refusal("a constant broadcasts the value to a larger one")
@@ -94,21 +98,11 @@ def _lies_on(value: Field, leader: Field) -> bool:
     """
     axes: Axes = ((),) * (len(leader.axes) - len(value.axes)) + value.axes
     for mine, other in zip(axes, leader.axes, strict=True):
-        kinds, others = _describe(mine), _describe(other)
+        kinds, others = describe_axis(mine), describe_axis(other)
         if value.is_spread and not leader.is_spread:
-            others = [pair for pair in others if pair[0] not in (Kind.Y, Kind.X)]
-        if kinds != others and not (not value.channels and kinds == [k for k in others if k[0] is not Kind.CHANNEL]):
+            others = tuple(pair for pair in others if pair[0] not in (Kind.Y, Kind.X))
+        if kinds != others and not (
+            not value.channels and kinds == tuple(k for k in others if k[0] is not Kind.CHANNEL)
+        ):
             return False
     return True
-
-
-def _describe(axis: tuple[object, ...]) -> list[tuple[Kind, int]]:
-    """Returns the kinds and sizes along an axis, neighbouring channel factors as one."""
-    described: list[tuple[Kind, int]] = []
-    for factor in axis:
-        kind, size = factor.kind, factor.size  # type: ignore[attr-defined]
-        if described and kind is Kind.CHANNEL and described[-1][0] is Kind.CHANNEL:
-            described[-1] = (kind, described[-1][1] * size)
-        else:
-            described.append((kind, size))
-    return described
