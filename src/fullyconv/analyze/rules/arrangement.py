@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
+from math import prod
 
 from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import Kind, Regrouping, regroup
+from fullyconv.analyze.factors import Factor, Kind, Regrouping, flatten, regroup, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.folding import fold_map
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
@@ -56,11 +58,12 @@ def carry_regroup(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     field, shape, serial = get_field(inputs), node.outputs[0].shape, build.make_serial()
     regrouping = regroup(field.axes, shape, serial)
-    if regrouping is not None and regrouping.folds:
-        settled = build.settle(node, field)  # where bins were waiting, they are channels then
-        if isinstance(settled, Refusal):
-            return settled
-        field, regrouping = settled, regroup(settled.axes, shape, serial)
+    if regrouping is None or regrouping.folds:
+        ready = build.prepare(node, field)  # where bins were waiting, they are channels then
+        if isinstance(ready, Refusal):
+            return ready
+        field = _merge_channels(ready, build) if regrouping is None else ready
+        regrouping = regroup(field.axes, shape, serial)
     if regrouping is None:
         return Refusal("its reshape splits the batch, or splits unevenly")
     field = _fold(node, field, regrouping, build)
@@ -70,6 +73,15 @@ def carry_regroup(node: Node, inputs: Inputs, build: Build) -> Outcome:
             place = channels.index(whole)
             channels = (*channels[:place], *parts, *channels[place + 1 :])
     return (replace(field, axes=regrouping.axes, channels=channels),)
+
+
+def _merge_channels(field: Field, build: Build) -> Field:
+    """Returns a prepared field, its axes flattened, with each run of channel factors as one, to be split elsewhere."""
+    merged: list[Factor] = []
+    for kind, run in groupby(flatten(field.axes), key=lambda factor: factor.kind):
+        factors = tuple(run)
+        merged += build.make_channel(prod(f.size for f in factors)) if kind is Kind.CHANNEL else factors
+    return replace(field, axes=(tuple(merged),), channels=select(tuple(merged), Kind.CHANNEL))
 
 
 def _fold(node: Node, field: Field, regrouping: Regrouping, build: Build) -> Field:

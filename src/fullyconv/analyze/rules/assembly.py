@@ -8,6 +8,7 @@ from math import prod
 from fullyconv.analyze.build import Build, count_channels, join_lines
 from fullyconv.analyze.factors import Axes, Factor, Kind, measure, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.folding import restore_map
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import CropMap, SliceChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
@@ -152,6 +153,11 @@ def _take(node: Node, inputs: Inputs, op: Slice, build: Build) -> Field | Refusa
         return field
     if {factor.kind for factor in field.axes[op.axis]} == {Kind.CHANNEL}:
         return _slice_channels(node, field, op, build)
+    if len(field.axes[op.axis]) > 1:
+        restored = restore_map(node, field, build)
+        if isinstance(restored, Refusal):
+            return restored
+        field = build.order_channels(node, restored)
     for kind in (Kind.Y, Kind.X):
         if field.find_axis(kind) == op.axis:
             return _crop(node, field, op, kind, build)
