@@ -94,6 +94,8 @@ def follow(
             shape, (stride[0] * (step[0] if rows > 1 else 1), stride[1] * (step[1] if columns > 1 else 1))
         )
     axes = _follow_axes(node, inputs[0][0].axes, shape)
+    if axes is not None and tuple(prod(part.size for part in axis) for axis in axes) != shape:
+        axes = None  # an operation with outputs of several shapes, say
     return Nominal(_measure(axes, stride), axes)
 
 

@@ -9,7 +9,7 @@ from math import prod
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.factors import Factor, Kind, Regrouping, flatten, regroup, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
-from fullyconv.analyze.folding import fold_map
+from fullyconv.analyze.folding import fold_map, restore_map
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.channels import take_channels
 from fullyconv.graph import Expand, Gather, Identity, Node, Permute, Regroup, Shape
@@ -62,7 +62,7 @@ def carry_regroup(node: Node, inputs: Inputs, build: Build) -> Outcome:
         ready = build.prepare(node, field)  # where bins were waiting, they are channels then
         if isinstance(ready, Refusal):
             return ready
-        field = _merge_channels(ready, build) if regrouping is None else ready
+        field = ready if regrouping else _merge_channels(node, ready, build)
         regrouping = regroup(field.axes, shape, serial)
     if regrouping is None:
         return Refusal("its reshape splits the batch, or splits unevenly")
@@ -75,8 +75,13 @@ def carry_regroup(node: Node, inputs: Inputs, build: Build) -> Outcome:
     return (replace(field, axes=regrouping.axes, channels=channels),)
 
 
-def _merge_channels(field: Field, build: Build) -> Field:
-    """Returns a prepared field, its axes flattened, with each run of channel factors as one, to be split elsewhere."""
+def _merge_channels(node: Node, field: Field, build: Build) -> Field:
+    """Returns a prepared field, its axes flattened, with all that lies together as one factor, to be split elsewhere.
+
+    Cells within a row that come after the rows become rows; then each run of channel factors becomes one.
+    """
+    restored = restore_map(node, field, build)
+    field = field if isinstance(restored, Refusal) else restored
     merged: list[Factor] = []
     for kind, run in groupby(flatten(field.axes), key=lambda factor: factor.kind):
         factors = tuple(run)
