@@ -7,7 +7,7 @@ from typing import Any
 
 from fullyconv.capture.aten_operations import Normal, Use
 from fullyconv.capture.calls import Ref
-from fullyconv.graph import DepthToSpace, Gather, Identity, SpaceToDepth, Stack, Unbind
+from fullyconv.graph import DepthToSpace, Gather, Identity, Permute, SpaceToDepth, Stack, Unbind
 
 
 def _gather(use: Use, axis: int, indices: list[int]) -> Normal:
@@ -18,7 +18,10 @@ def _gather(use: Use, axis: int, indices: list[int]) -> Normal:
 
 
 def _repeat(use: Use) -> Normal:
-    """Both `repeat` and `tile`: a number for each axis; refused: along several axes, or for axes before the first."""
+    """Both `repeat` and `tile`: a number for each axis.
+
+    Refused: along several axes, or for axes before the first.
+    """
     repeats = list(use.arguments.get("repeats", use.arguments.get("dims")))
     missing = len(use.shape()) - len(repeats)
     repeats = [1] * missing + repeats
@@ -110,6 +113,11 @@ def _unbind(use: Use) -> Normal:
     return Unbind(use.axis(use["dim"])), use.names("self")
 
 
+def _swap_last(use: Use) -> Normal:
+    rank = len(use.shape())
+    return Permute((*range(rank - 2), rank - 1, rank - 2)), use.names("self")
+
+
 def _pixel_unshuffle(use: Use) -> Normal:
     block = use["downscale_factor"]
     return SpaceToDepth((block, block)), use.names("self")
@@ -129,6 +137,7 @@ ARRANGEMENTS: Mapping[str, Callable[[Use], Normal]] = {
     "index_select": _index_select,
     "gather": _gather_values,
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), _channel_shuffle),
+    "mT": _swap_last,
     "stack": _stack,
     "unbind": _unbind,
     "pixel_unshuffle": _pixel_unshuffle,
