@@ -62,6 +62,15 @@ def test_slices_count_on_windows() -> None:
     assert plan.tier == 2 and plan.grid.stride_px == (4, 4)
 
 
+def test_a_convolution_reads_the_cells_of_a_block_at_once() -> None:
+    def fold(x: torch.Tensor, c: nn.Module) -> torch.Tensor:
+        x = x * pooled(x)[:, :, None, None]
+        return pooled(c(fold_by_hand(x, 2)).relu())
+
+    plan = plan_between(fold, 5, c=nn.Conv2d(24, 5, 2, 2))
+    assert plan.tier == 2 and plan.grid.stride_px == (8, 8)
+
+
 def test_a_second_merging_adds_up() -> None:
     def merge(x: torch.Tensor, d: nn.Module) -> torch.Tensor:
         x = x * pooled(x)[:, :, None, None]

@@ -84,6 +84,8 @@ def follow(
         return kept  # the value that something is added to, say
     if field is not None and not isinstance(node.op, Permute | Regroup):
         return read_nominal(field)
+    if isinstance(node.op, Conv | WindowPool | SpaceToDepth) and inputs[0][0].axes is not None:
+        stride = _measure(inputs[0][0].axes[2:], stride)  # cells that were folded into its channels are read at once
     if isinstance(node.op, SpaceToDepth):
         return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
     if isinstance(node.op, Conv | WindowPool):
