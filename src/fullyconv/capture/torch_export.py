@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fullyconv.capture.aten_arrangements import ARRANGEMENTS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_arg, run_call
 from fullyconv.capture.export import export_at_window, export_batch
@@ -22,6 +23,8 @@ from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
+
+_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +234,9 @@ class _Reader:
         name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         arguments = _bind(node.target, call)
         references = tuple(call.references())
-        if name in NORMALISERS:
-            use = Use(arguments, self.shapes, tuple(value.shape for value in outputs), _find_read(node))
-            normal = NORMALISERS[name](use)
+        if name in _NORMALISERS:
+            shapes = tuple(value.shape for value in outputs)
+            normal = _NORMALISERS[name](Use(arguments, self.shapes, shapes, _find_read(node), self.tensors))
             if normal is not None:
                 return normal
         elif _is_pointwise(node.target, name) and len(outputs) == 1:

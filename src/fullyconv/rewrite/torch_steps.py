@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,48 +17,16 @@ from fullyconv.analyze.plan import (
     ShuffleChannels,
     SliceChannels,
     SlidingPool,
-    Step,
     ToGrid,
 )
 from fullyconv.capture.calls import Call, Ref, map_arg
 from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, WindowPool
 from fullyconv.rewrite.kernels import find_bin
+from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.torch_rearrangement import REARRANGEMENTS
 
 _TO_THE_END = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Lowering:
-    """What one step becomes.
-
-    Attributes:
-        step: the step.
-        op: its operation.
-        inputs: the names of its inputs.
-        weights: a reference to each weight, None for a missing one.
-        call: the classifier's own call of the step's node.
-    """
-
-    step: Step
-    op: Any
-    inputs: tuple[str, ...]
-    weights: tuple[Ref | None, ...]
-    call: Call
-
-    def make(self, target: str, *args: Any) -> list[Instruction]:
-        """Returns one call on the first input that gives the step's output."""
-        return [Call(target, (Ref(self.inputs[0]), *args), outputs=(self.step.output,))]
-
-    def chain(self, *calls: tuple[str, tuple[Any, ...]]) -> list[Instruction]:
-        """Returns calls, each on the result of the one before."""
-        names = [f"{self.step.output}/{i}" for i in range(len(calls) - 1)]
-        sources = [self.inputs[0], *names]
-        outputs = [*names, self.step.output]
-        return [
-            Call(target, (Ref(source), *args), outputs=(output,))
-            for (target, args), source, output in zip(calls, sources, outputs, strict=True)
-        ]
 
 
 def lower_step(lowering: Lowering) -> list[Instruction]:
@@ -121,17 +88,27 @@ def _lower_pad(low: Lowering) -> list[Instruction]:
 
 
 def _lower_channel_norm(low: Lowering) -> list[Instruction]:
-    scale, shift = low.weights
+    op: ChannelNorm = low.op
+    norm = ("aten.layer_norm.default", ([op.channels], *low.weights, op.eps))
+    if op.blocks == 1:
+        return low.chain(
+            ("aten.permute.default", ([0, 2, 3, 1],)), norm, ("aten.permute.default", ([0, 3, 1, 2],))
+        )  # fmt: skip
     return low.chain(
-        ("aten.permute.default", ([0, 2, 3, 1],)),
-        ("aten.layer_norm.default", ([low.op.channels], scale, shift, low.op.eps)),
-        ("aten.permute.default", ([0, 3, 1, 2],)),
+        ("aten.unflatten.int", (1, [op.blocks, op.channels])),
+        ("aten.permute.default", ([0, 1, 3, 4, 2],)),
+        norm,
+        ("aten.permute.default", ([0, 1, 4, 2, 3],)),
+        ("aten.flatten.using_ints", (1, 2)),
     )
 
 
 def _lower_channel_reduce(low: Lowering) -> list[Instruction]:
-    targets = {"mean": "aten.mean.dim", "max": "aten.amax.default", "sum": "aten.sum.dim_IntList"}
-    return low.make(targets[low.op.kind], [1], True)
+    op: ChannelReduce = low.op
+    target = {"mean": "aten.mean.dim", "max": "aten.amax.default", "sum": "aten.sum.dim_IntList"}[op.kind]
+    if op.kept == 1:
+        return low.make(target, [1], True)
+    return low.chain(("aten.unflatten.int", (1, [op.kept, -1])), (target, ([2], False)))
 
 
 def _lower_shuffle(low: Lowering) -> list[Instruction]:
@@ -257,4 +234,5 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     SlidingPool: _lower_sliding,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
+    **REARRANGEMENTS,
 }

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
+from math import prod
 
 from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import regroup
-from fullyconv.analyze.fields import Refusal, make_map_axes
+from fullyconv.analyze.factors import Factor, Kind, Regrouping, flatten, regroup, select
+from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.folding import fold_map, restore_map
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Expand, Identity, Node, Permute, Regroup
+from fullyconv.analyze.rules.channels import take_channels
+from fullyconv.graph import Expand, Gather, Identity, Node, Permute, Regroup, Shape
 
 
 @rule(Identity)
@@ -19,8 +23,17 @@ def carry_identity(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 @rule(Expand)
 def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """A statistic of the window around each cell has its rows and columns already; refused: anything else."""
+    """Repeats axes of size 1.
+
+    1. A statistic of the window around each cell has its rows and columns already.
+    2. The channels of a map that has one: they are repeated.
+
+    Refused: a value of the whole window that is spread over the map; other axes.
+    """
     field = get_field(inputs)
+    shape = node.outputs[0].shape
+    if len(shape) == len(field.axes) and not (field.is_window_vector or field.is_spread):
+        return _repeat(node, field, shape, build)
     if not field.is_spread or len(field.axes) != 4:
         return Refusal("a value of the whole window is spread over the map", "squeeze-excitation")
     axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
@@ -40,15 +53,56 @@ def carry_permute(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def carry_regroup(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Factors are shared out among the new axes; the dense tensor stays.
 
-    Refused: a reshape that splits the batch, the rows or the columns.
+    Rows or columns that are split, `(rows, cells in a row)`, become fewer and their cells channels: the map
+    becomes coarser, as by a stride. Refused: a reshape that splits the batch, or anything unevenly.
     """
-    field = get_field(inputs)
-    regrouping = regroup(field.axes, node.outputs[0].shape)
+    field, shape, serial = get_field(inputs), node.outputs[0].shape, build.make_serial()
+    regrouping = regroup(field.axes, shape, serial)
+    if regrouping is None or regrouping.folds:
+        ready = build.prepare(node, field)  # where bins were waiting, they are channels then
+        if isinstance(ready, Refusal):
+            return ready
+        field = ready if regrouping else _merge_channels(node, ready, build)
+        regrouping = regroup(field.axes, shape, serial)
     if regrouping is None:
-        return Refusal("its reshape splits the batch, the rows or the columns")
+        return Refusal("its reshape splits the batch, or splits unevenly")
+    field = _fold(node, field, regrouping, build)
     channels = field.channels
     for whole, parts in regrouping.splits:
         if whole in channels:
             place = channels.index(whole)
             channels = (*channels[:place], *parts, *channels[place + 1 :])
     return (replace(field, axes=regrouping.axes, channels=channels),)
+
+
+def _merge_channels(node: Node, field: Field, build: Build) -> Field:
+    """Returns a prepared field, its axes flattened, with all that lies together as one factor, to be split elsewhere.
+
+    Cells within a row that come after the rows become rows; then each run of channel factors becomes one.
+    """
+    restored = restore_map(node, field, build)
+    field = field if isinstance(restored, Refusal) else restored
+    merged: list[Factor] = []
+    for kind, run in groupby(flatten(field.axes), key=lambda factor: factor.kind):
+        factors = tuple(run)
+        merged += build.make_channel(prod(f.size for f in factors)) if kind is Kind.CHANNEL else factors
+    return replace(field, axes=(tuple(merged),), channels=select(tuple(merged), Kind.CHANNEL))
+
+
+def _fold(node: Node, field: Field, regrouping: Regrouping, build: Build) -> Field:
+    if not regrouping.folds:
+        return field
+    inner = {whole.kind: parts[1:] for whole, parts in regrouping.folds}
+    return fold_map(node, field, (inner.get(Kind.Y, ()), inner.get(Kind.X, ())), build)
+
+
+def _repeat(node: Node, field: Field, shape: Shape, build: Build) -> Outcome:
+    ready = build.prepare(node, field)
+    if isinstance(ready, Refusal):
+        return ready
+    for axis, (size, wanted) in enumerate(zip(field.shape, shape, strict=True)):
+        if size != wanted:
+            if axis == 0:
+                return Refusal("repeats the batch")
+            ready = take_channels(node, ready, Gather(axis, (0,) * wanted), build)
+    return (ready,)

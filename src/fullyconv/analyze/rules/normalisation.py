@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fullyconv.analyze.build import Build, count_channels
+from fullyconv.analyze.build import Build
 from fullyconv.analyze.fields import Refusal, layout_for
 from fullyconv.analyze.plan import AffineFold, ChannelNorm, Weight
+from fullyconv.analyze.rearrangement import AlongChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.analyze.spans import find_span
 from fullyconv.graph import ChannelAffine, Node, Norm, PRelu, Softmax
 
 
@@ -41,7 +43,7 @@ def carry_batch_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 @rule(Norm)
 def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Layer normalisation over all channels stays within each cell.
+    """Layer normalisation over channels, or over some factors of them, stays within each cell.
 
     Refused: over rows or columns too, whose statistics are the window's.
     """
@@ -50,13 +52,14 @@ def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    if op.axes != 1 or not field.is_channel_axis(len(field.axes) - 1):
+    span = find_span(field, len(field.axes) - 1)
+    if op.axes != 1 or span is None or span.inner > 1:
         return Refusal("its statistics are those of a whole window")
     weights = tuple(Weight(name) if name else None for name in node.inputs[1:])
     return (
         replace(
             field,
-            tensor=build.emit(node, ChannelNorm(count_channels(field), op.eps), (field.tensor,), weights),
+            tensor=build.emit(node, ChannelNorm(span.size, op.eps, span.outer), (field.tensor,), weights),
         ),
     )
 
@@ -75,12 +78,14 @@ def carry_prelu(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 @rule(Softmax)
 def carry_softmax(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Softmax over all channels stays within each cell; refused: over anything else."""
+    """Softmax over channels, or over some factors of them, stays within each cell; refused: over anything else."""
     op = node.op
     assert isinstance(op, Softmax)
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    if not field.is_channel_axis(op.axis):
-        return Refusal("its sum runs over positions of the window, or over a part of the channels")
-    return (replace(field, tensor=build.emit(node, op, (field.tensor,))),)
+    span = find_span(field, op.axis)
+    if span is None:
+        return Refusal("its sum runs over positions of the window, or over the batch")
+    step = op if span.is_whole else AlongChannels("log_softmax" if op.log else "softmax", span)
+    return (replace(field, tensor=build.emit(node, step, (field.tensor,))),)
