@@ -20,7 +20,7 @@ from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_ar
 from fullyconv.capture.export import export_at_window, export_batch
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights
-from fullyconv.errors import CaptureError
+from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
 
@@ -55,7 +55,8 @@ def capture(module: nn.Module, window: Pair, channels: int | None = None) -> Cap
 
     Raises:
         ModelError: a weight is NaN or infinite.
-        CaptureError: the module cannot run at the window, or cannot be followed.
+        CaptureError: the module cannot run at the window, or gives something other than scores.
+        FollowError: it runs, but what it does cannot be followed.
     """
     check_weights(module)
     return _read_program(export_at_window(module, window, channels))
@@ -114,6 +115,7 @@ def _free_arg(arg: Any, other: Any, batch: int) -> Any:
 
 
 def _read_program(program: ExportedProgram) -> CapturedModel:
+    _check_static(program.graph)
     reader = _Reader(program)
     for node in program.graph.nodes:
         if node.op == "call_function":
@@ -136,6 +138,23 @@ def _read_program(program: ExportedProgram) -> CapturedModel:
     assert out_spec is not None  # torch.export always records it
     parameters = frozenset(program.graph_signature.parameters)
     return CapturedModel(graph, reader.calls, reader.tensors, parameters, out_spec)
+
+
+def _check_static(graph: fx.Graph) -> None:
+    """Returns if every node is a tensor operation of known shapes.
+
+    Raises:
+        FollowError: a part runs on a condition, or numbers and shapes depend on the values of the image.
+    """
+    for node in graph.nodes:
+        if node.op == "get_attr":
+            raise FollowError(
+                f"{node.name}: a part of the model is a function of its own, run on a condition or a loop"
+            )
+        values = pytree.tree_leaves(node.meta.get("val"))
+        sizes = [size for value in values if isinstance(value, torch.Tensor) for size in value.shape]
+        if any(isinstance(number, torch.SymInt | torch.SymFloat | torch.SymBool) for number in (*values, *sizes)):
+            raise FollowError(f"{node.name} ({node.target}): its size or number depends on the values of the image")
 
 
 def _make_constant(name: str, tensor: torch.Tensor) -> Constant:

@@ -7,20 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.analyze.spreading import APPROXIMATIONS
+from fullyconv.capture.batching import mixes_batch
+from fullyconv.capture.export import find_input
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard
-from fullyconv.errors import ModelError, OptionError
+from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
+from fullyconv.grid import format_size
+from fullyconv.rewrite.crops import make_crop_module
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
-from fullyconv.rewrite.report import make_report
+from fullyconv.rewrite.report import make_crop_report, make_report
 from fullyconv.rewrite.torch_apply import apply_plan
+
+MIXES_BATCH = "a window's scores depend on the other windows of its batch, so each is run by itself"
 
 Model = nn.Module | ExportedProgram | str | Path
 
@@ -39,7 +45,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
     The classifier is neither retrained nor changed. What cannot be convolutional runs on windows of the last
-    plain map (tier 2); `report` says what and why.
+    plain map (tier 2); `report` says what and why. A classifier that cannot be followed, because its forward decides
+    by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
         model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`.
@@ -65,10 +72,18 @@ def convert(  # noqa: PLR0913  every option is one a user names
     module, own_card = load_module(model)
     card = card or own_card
     window = _check_window(window, card)
-    captured = capture(module, window, channels or (card.channels if card else None))
+    channels = channels or (card.channels if card else None)
     asked = Asked(stride, windowed_from, border, _read_approximations(approximate))
+    try:
+        captured = capture(module, window, channels)
+    except FollowError as error:
+        return build_crops(module, find_input(module, window, channels), card, _plan_crops(asked, window, str(error)))
     plan = _make_plan(captured, asked)
     if plan.windowed:
+        image = find_input(module, window, captured.graph.image.shape[1])
+        if mixes_batch(module, image):
+            crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH)
+            return build_crops(module, image, card, crops)
         captured = free_batch(captured, module)
     return build_dense(plan, captured, card, border)
 
@@ -88,6 +103,26 @@ def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
     raise ModelError(
         f"model: expected a torch.nn.Module, a torch.export program or the path of a .pt2, got {type(model)}"
     )
+
+
+def build_crops(module: nn.Module, image: Tensor, card: ModelCard | None, crops: Crops) -> DenseModel:
+    """Returns the classifier itself, a copy of it, on crops of the image.
+
+    Args:
+        module: is not changed.
+        image: random windows that it runs on, `(B, C, height, width)`.
+        card: classes and preprocessing, where they are known.
+        crops: where, and why.
+
+    Raises:
+        CaptureError: its outputs are no scores of the windows.
+        ModelError: it cannot be copied.
+    """
+    crop_module = make_crop_module(module, image, crops.stride)
+    grid = crop_module.layout.grid
+    card = card or ModelCard(grid.window_px, image.shape[1])
+    card = replace(card, window=grid.window_px, channels=image.shape[1], border=crops.border)
+    return DenseModel(grid, card, make_crop_report(crops.reason), crop_module)
 
 
 def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None, border: Border = "image") -> DenseModel:
@@ -110,6 +145,47 @@ class Asked:
     border: Border
     approximate: frozenset[str]
 
+    def __post_init__(self) -> None:
+        if self.border not in get_args(Border):
+            raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {self.border!r}")
+        if self.border != "image" and self.windowed_from is not None:
+            raise OptionError(
+                f"border {self.border!r} and windowed_from {self.windowed_from!r} exclude each other; give one"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """How a classifier runs on crops, and why.
+
+    Attributes:
+        stride: pixels between neighbouring windows.
+        border: as the card says it; padding is the crop's own in any case.
+        reason: why it is not taken apart.
+    """
+
+    stride: Pair
+    border: Border
+    reason: str
+
+
+def _plan_crops(asked: Asked, window: Pair, reason: str) -> Crops:
+    """Returns crops as asked for; half a window apart, because the network's own stride is not known.
+
+    Raises:
+        OptionError: something was asked for that needs the network taken apart.
+    """
+    if asked.approximate:
+        raise OptionError(f"approximate: nothing in this model can be replaced, because {reason}")
+    if asked.border == "first-order":
+        raise OptionError(f"border 'first-order': not for this model, which runs on crops anyway, because {reason}")
+    if asked.windowed_from not in (None, "image"):
+        raise OptionError(f"windowed_from {asked.windowed_from!r}: expected image for this model, because {reason}")
+    stride = asked.stride or (max(1, window[0] // 2), max(1, window[1] // 2))
+    if min(stride) < 1:
+        raise OptionError(f"stride: expected at least 1 pixel, got {format_size(stride)}")
+    return Crops(stride, asked.border, reason)
+
 
 def _read_approximations(names: Iterable[str]) -> frozenset[str]:
     if names == "all":
@@ -122,10 +198,6 @@ def _read_approximations(names: Iterable[str]) -> frozenset[str]:
 
 def _make_plan(captured: CapturedModel, asked: Asked) -> Plan:
     stride, windowed_from, border = asked.stride, asked.windowed_from, asked.border
-    if border not in get_args(Border):
-        raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {border!r}")
-    if border != "image" and windowed_from is not None:
-        raise OptionError(f"border {border!r} and windowed_from {windowed_from!r} exclude each other; give one")
     plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
     if border == "window" and plan.padding:
         return make_plan(captured.graph, stride=plan.grid.stride_px, windowed_from="image")

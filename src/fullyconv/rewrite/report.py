@@ -68,3 +68,18 @@ def make_report(plan: Plan) -> ConversionReport:
         shared_flops=plan.shared_flops,
         align=plan.align,
     )
+
+
+def make_crop_report(reason: str) -> ConversionReport:
+    """Returns the report on a classifier that runs itself on crops of the image."""
+    return ConversionReport(
+        tier=2,
+        guarantee="image crops",
+        guarantee_reasons=(),
+        approximations=(),
+        layers=(),
+        split=("image",),
+        reasons=(reason,),
+        shared_flops=0.0,
+        align=False,
+    )
