@@ -210,12 +210,10 @@ def test_options() -> None:
     images = draw(1, 3, 19, 14).float()
     wanted = fullyconv.convert(model, WINDOW, stride=(3, 1))
     assert wanted.grid.shape((19, 14)) == (2, 3)
-    for options in ({"windowed_from": "image"}, {"border": "window"}):
+    for options in ({"windowed_from": "image"}, {"border": "window"}, {"border": "first-order"}):
         assert torch.equal(fullyconv.convert(model, WINDOW, stride=(3, 1), **options)(images), wanted(images))
     with pytest.raises(OptionError, match=r"approximate: nothing in this model can be replaced, because torch.export"):
         fullyconv.convert(model, WINDOW, approximate="all")
-    with pytest.raises(OptionError, match="border 'first-order': not for this model, which runs on crops anyway"):
-        fullyconv.convert(model, WINDOW, border="first-order")
     with pytest.raises(OptionError, match=r"windowed_from 'conv': expected image for this model, because torch.export"):
         fullyconv.convert(model, WINDOW, windowed_from="conv")
     with pytest.raises(OptionError, match="stride: expected at least 1 pixel, got 1x0"):

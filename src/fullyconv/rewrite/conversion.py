@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.export import ExportedProgram
@@ -16,7 +16,7 @@ from fullyconv.capture.batching import mixes_batch
 from fullyconv.capture.export import find_input
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
-from fullyconv.card import Border, ModelCard
+from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
@@ -58,8 +58,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
         windowed_from: a layer of the model: it and what follows run on windows, so that padding from there on is
             the crop's own; "image" for exact crops.
         border: where padding is seen: "image", the image's border; "first-order", the window's border to first
-            order, from bands; "window", exactly, as windows of the image. A network that does not pad stays as
-            it is.
+            order, from bands; "window", exactly, each window run by itself. A network that does not pad stays as
+            it is. `DenseModel.with_border` changes it later.
         approximate: operations over the whole window that may be replaced by local ones, so that the network
             stays convolutional: names such as "squeeze-excitation", or "all". The scores then equal nothing
             exactly; `verify` measures how far they are.
@@ -72,20 +72,22 @@ def convert(  # noqa: PLR0913  every option is one a user names
     module, own_card = load_module(model)
     card = card or own_card
     window = _check_window(window, card)
+    check_border(border)
+    asked = Asked(stride, windowed_from, _read_approximations(approximate))
     channels = channels or (card.channels if card else None)
-    asked = Asked(stride, windowed_from, border, _read_approximations(approximate))
     try:
         captured = capture(module, window, channels)
     except FollowError as error:
-        return build_crops(module, find_input(module, window, channels), card, _plan_crops(asked, window, str(error)))
-    plan = _make_plan(captured, asked)
+        image = find_input(module, window, channels)
+        return build_crops(module, image, card, _plan_crops(asked, window, str(error))).with_border(border)
+    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
     if plan.windowed:
         image = find_input(module, window, captured.graph.image.shape[1])
         if mixes_batch(module, image):
             crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH)
-            return build_crops(module, image, card, crops)
+            return build_crops(module, image, card, crops).with_border(border)
         captured = free_batch(captured, module)
-    return build_dense(plan, captured, card, border)
+    return build_dense(plan, captured, card).with_border(border)
 
 
 def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
@@ -121,18 +123,18 @@ def build_crops(module: nn.Module, image: Tensor, card: ModelCard | None, crops:
     crop_module = make_crop_module(module, image, crops.stride)
     grid = crop_module.layout.grid
     card = card or ModelCard(grid.window_px, image.shape[1])
-    card = replace(card, window=grid.window_px, channels=image.shape[1], border=crops.border)
+    card = replace(card, window=grid.window_px, channels=image.shape[1], border="image")
     return DenseModel(grid, card, make_crop_report(crops.reason), crop_module)
 
 
-def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None, border: Border = "image") -> DenseModel:
+def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> DenseModel:
     """Returns the dense network that a plan describes."""
-    dense = apply_plan(plan, captured, first_order=border == "first-order" and bool(plan.padding))
+    dense = apply_plan(plan, captured)
     module = DenseModule(dense.program, dense.weights, dense.parameters)
     channels = captured.graph.image.shape[1]
     card = card or ModelCard(plan.grid.window_px, channels)
     activation = plan.outputs[0].activation
-    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border=border)
+    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
 
 
@@ -142,16 +144,7 @@ class Asked:
 
     stride: Pair | None
     windowed_from: str | None
-    border: Border
     approximate: frozenset[str]
-
-    def __post_init__(self) -> None:
-        if self.border not in get_args(Border):
-            raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {self.border!r}")
-        if self.border != "image" and self.windowed_from is not None:
-            raise OptionError(
-                f"border {self.border!r} and windowed_from {self.windowed_from!r} exclude each other; give one"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +153,10 @@ class Crops:
 
     Attributes:
         stride: pixels between neighbouring windows.
-        border: as the card says it; padding is the crop's own in any case.
         reason: why it is not taken apart.
     """
 
     stride: Pair
-    border: Border
     reason: str
 
 
@@ -177,14 +168,12 @@ def _plan_crops(asked: Asked, window: Pair, reason: str) -> Crops:
     """
     if asked.approximate:
         raise OptionError(f"approximate: nothing in this model can be replaced, because {reason}")
-    if asked.border == "first-order":
-        raise OptionError(f"border 'first-order': not for this model, which runs on crops anyway, because {reason}")
     if asked.windowed_from not in (None, "image"):
         raise OptionError(f"windowed_from {asked.windowed_from!r}: expected image for this model, because {reason}")
     stride = asked.stride or (max(1, window[0] // 2), max(1, window[1] // 2))
     if min(stride) < 1:
         raise OptionError(f"stride: expected at least 1 pixel, got {format_size(stride)}")
-    return Crops(stride, asked.border, reason)
+    return Crops(stride, reason)
 
 
 def _read_approximations(names: Iterable[str]) -> frozenset[str]:
@@ -194,14 +183,6 @@ def _read_approximations(names: Iterable[str]) -> frozenset[str]:
     if wrong or isinstance(names, str):
         raise OptionError(f"approximate: expected all, or some of {', '.join(APPROXIMATIONS)}; got {names}")
     return frozenset(names)
-
-
-def _make_plan(captured: CapturedModel, asked: Asked) -> Plan:
-    stride, windowed_from, border = asked.stride, asked.windowed_from, asked.border
-    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
-    if border == "window" and plan.padding:
-        return make_plan(captured.graph, stride=plan.grid.stride_px, windowed_from="image")
-    return plan
 
 
 def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:

@@ -13,6 +13,7 @@ from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.batching import mixes_batch, reads_values
 from fullyconv.capture.footprint import LargestOperation
 from fullyconv.capture.module import copy_module
+from fullyconv.card import Border
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
@@ -84,6 +85,10 @@ class CropModule(nn.Module):
     def logits(self, images: Tensor) -> Any:
         """Returns the scores: what comes before a last activation is not known."""
         return self(images)
+
+    def with_border(self, border: Border) -> CropModule:
+        """Returns itself: the padding of crops is their own in any case."""
+        return self
 
     def _choose_batching(self) -> Batching:
         layout = self.layout
