@@ -64,11 +64,16 @@ def check_weights(module: nn.Module) -> None:
         ModelError: one holds NaN or infinity; the message names it.
     """
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not _is_finite(tensor):
             raise ModelError(
                 f"{name}: expected finite weights, got NaN or infinity; the training diverged or the file is "
                 "damaged, use an earlier checkpoint"
             )
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Returns whether all values are finite, by the extremes, which takes no memory: NaN and infinity are among them."""
+    return not tensor.numel() or bool(torch.isfinite(torch.stack(torch.aminmax(tensor.detach()))).all())
 
 
 def suggest_channels(module: nn.Module, window: tuple[int, int]) -> list[int]:

@@ -98,14 +98,14 @@ class _WeightStore:
         return torch.from_numpy(np.array(array, order="C")).to(origin)
 
 
-def _reorder(tensor: torch.Tensor, weight: Weight) -> torch.Tensor:
+def _reorder(source: torch.Tensor, weight: Weight) -> torch.Tensor:
     """Returns the values in another order, in their own precision, so that nothing is rounded or held twice."""
-    if weight.columns is not None:
-        tensor = tensor[:, slice(*weight.columns)]
+    tensor = source if weight.columns is None else source[:, slice(*weight.columns)]
     if weight.layout is not None:
         ordered = tensor.reshape(weight.layout.view).permute(weight.layout.order)
         tensor = ordered.expand(weight.layout.full).reshape(weight.layout.shape)
-    return tensor.clone()
+    shares = tensor.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
+    return tensor.clone() if shares else tensor
 
 
 def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> WindowedHead:
