@@ -72,7 +72,7 @@ def check_weights(module: nn.Module) -> None:
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
-    """Returns whether all values are finite, by the extremes, which takes no memory: NaN and infinity are among them."""
+    """Returns whether all values are finite, by the extremes: no copy is made, and NaN and infinity are extremes."""
     return not tensor.numel() or bool(torch.isfinite(torch.stack(torch.aminmax(tensor.detach()))).all())
 
 
