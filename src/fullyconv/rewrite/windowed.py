@@ -14,7 +14,7 @@ from fullyconv.graph import Pair
 from fullyconv.rewrite.liveness import find_last_uses
 from fullyconv.rewrite.program import WindowedHead
 
-WINDOW_MEMORY_BYTES = 64 << 20
+WINDOW_MEMORY_BYTES = 32 << 20
 """What the windows of one batch may take, unless `DenseModel.with_window_memory` says otherwise."""
 
 Compute = Callable[[list[Tensor], int], Sequence[Tensor]]
