@@ -10,6 +10,9 @@ from torch.utils import _pytree as pytree
 from fullyconv.capture.export import silence
 from fullyconv.capture.module import evaluating
 
+MIXES_BATCH = "a window's scores depend on the other windows of its batch, so each is run by itself"
+"""The reason why such a classifier runs on crops."""
+
 # A neighbour of this contrast decides every mean and every comparison that it takes part in.
 _LOUD = 1e4
 

@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.analyze.spreading import APPROXIMATIONS
-from fullyconv.capture.batching import mixes_batch
+from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
@@ -25,8 +25,6 @@ from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.report import make_crop_report, make_report
 from fullyconv.rewrite.torch_apply import apply_plan
-
-MIXES_BATCH = "a window's scores depend on the other windows of its batch, so each is run by itself"
 
 Model = nn.Module | ExportedProgram | str | Path
 
