@@ -36,7 +36,15 @@ class CaptureError(ModelError):
 
 
 class FollowError(CaptureError):
-    """The model runs at the window, but what its forward does cannot be followed into a graph."""
+    """The model runs at the window, but what its forward does cannot be followed into a graph.
+
+    Attributes:
+        reads_values: whether it is known that the values of the images decide what the forward does.
+    """
+
+    def __init__(self, message: str, *, reads_values: bool = False) -> None:
+        super().__init__(message)
+        self.reads_values = reads_values
 
 
 class DataError(FullyconvError):

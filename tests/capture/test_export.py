@@ -107,7 +107,7 @@ def branch_in_the_graph(x: torch.Tensor) -> torch.Tensor:
         (branch, "torch.export cannot follow the model"),
         (scale_by_a_number, "its size or number depends on the values of the image"),
         (choose_pixels, "its size or number depends on the values of the image"),
-        (branch_in_the_graph, "run on a condition or a loop"),
+        (branch_in_the_graph, "expected a forward that does the same for every image"),
     ],
 )
 def test_what_depends_on_values_cannot_be_followed(

@@ -13,8 +13,6 @@ from torch.utils._pytree import tree_leaves
 class LargestOperation(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches a run; `bytes` is the most that one operation read and wrote, the module's weights aside."""
 
-    supports_higher_order_operators = True
-
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         own = (*module.parameters(), *module.buffers())

@@ -58,22 +58,25 @@ def read_device(module: nn.Module) -> torch.device:
 
 
 def check_weights(module: nn.Module) -> None:
-    """Returns if every parameter and buffer is finite.
+    """Returns if every parameter is finite, and no buffer holds NaN.
+
+    Buffers may be infinite: masks and the bounds of clamps are.
 
     Raises:
-        ModelError: one holds NaN or infinity; the message names it.
+        ModelError: one is not; the message names it.
     """
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not _is_finite(tensor):
+    parameters = dict(module.named_parameters())
+    for name, tensor in [*parameters.items(), *module.named_buffers()]:
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        # The extremes tell, and unlike a mask they take no memory: NaN and infinity are extremes.
+        extremes = torch.stack(torch.aminmax(tensor.detach()))
+        is_sound = torch.isfinite(extremes) if name in parameters else ~torch.isnan(extremes)
+        if not bool(is_sound.all()):
             raise ModelError(
                 f"{name}: expected finite weights, got NaN or infinity; the training diverged or the file is "
                 "damaged, use an earlier checkpoint"
             )
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    """Returns whether all values are finite, by the extremes: no copy is made, and NaN and infinity are extremes."""
-    return not tensor.numel() or bool(torch.isfinite(torch.stack(torch.aminmax(tensor.detach()))).all())
 
 
 def suggest_channels(module: nn.Module, window: tuple[int, int]) -> list[int]:

@@ -144,17 +144,16 @@ def _check_static(graph: fx.Graph) -> None:
     """Returns if every node is a tensor operation of known shapes.
 
     Raises:
-        FollowError: a part runs on a condition, or numbers and shapes depend on the values of the image.
+        FollowError: numbers or shapes depend on the values of the image.
     """
     for node in graph.nodes:
-        if node.op == "get_attr":
-            raise FollowError(
-                f"{node.name}: a part of the model is a function of its own, run on a condition or a loop"
-            )
         values = pytree.tree_leaves(node.meta.get("val"))
         sizes = [size for value in values if isinstance(value, torch.Tensor) for size in value.shape]
         if any(isinstance(number, torch.SymInt | torch.SymFloat | torch.SymBool) for number in (*values, *sizes)):
-            raise FollowError(f"{node.name} ({node.target}): its size or number depends on the values of the image")
+            raise FollowError(
+                f"{node.name} ({node.target}): its size or number depends on the values of the image",
+                reads_values=True,
+            )
 
 
 def _make_constant(name: str, tensor: torch.Tensor) -> Constant:

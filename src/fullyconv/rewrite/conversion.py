@@ -77,12 +77,13 @@ def convert(  # noqa: PLR0913  every option is one a user names
         captured = capture(module, window, channels)
     except FollowError as error:
         image = find_input(module, window, channels)
-        return build_crops(module, image, card, _plan_crops(asked, window, str(error))).with_border(border)
+        crops = _plan_crops(asked, window, str(error), alone=error.reads_values)
+        return build_crops(module, image, card, crops).with_border(border)
     plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
     if plan.windowed:
         image = find_input(module, window, captured.graph.image.shape[1])
         if mixes_batch(module, image):
-            crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH)
+            crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH, alone=True)
             return build_crops(module, image, card, crops).with_border(border)
         captured = free_batch(captured, module)
     return build_dense(plan, captured, card).with_border(border)
@@ -118,7 +119,7 @@ def build_crops(module: nn.Module, image: Tensor, card: ModelCard | None, crops:
         CaptureError: its outputs are no scores of the windows.
         ModelError: it cannot be copied.
     """
-    crop_module = make_crop_module(module, image, crops.stride)
+    crop_module = make_crop_module(module, image, crops.stride, alone=crops.alone)
     grid = crop_module.layout.grid
     card = card or ModelCard(grid.window_px, image.shape[1])
     card = replace(card, window=grid.window_px, channels=image.shape[1], border="image")
@@ -152,13 +153,15 @@ class Crops:
     Attributes:
         stride: pixels between neighbouring windows.
         reason: why it is not taken apart.
+        alone: whether each window must be run by itself; otherwise that is found out.
     """
 
     stride: Pair
     reason: str
+    alone: bool
 
 
-def _plan_crops(asked: Asked, window: Pair, reason: str) -> Crops:
+def _plan_crops(asked: Asked, window: Pair, reason: str, *, alone: bool) -> Crops:
     """Returns crops as asked for; half a window apart, because the network's own stride is not known.
 
     Raises:
@@ -171,7 +174,7 @@ def _plan_crops(asked: Asked, window: Pair, reason: str) -> Crops:
     stride = asked.stride or (max(1, window[0] // 2), max(1, window[1] // 2))
     if min(stride) < 1:
         raise OptionError(f"stride: expected at least 1 pixel, got {format_size(stride)}")
-    return Crops(stride, reason)
+    return Crops(stride, reason, alone)
 
 
 def _read_approximations(names: Iterable[str]) -> frozenset[str]:

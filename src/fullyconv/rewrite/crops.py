@@ -35,7 +35,7 @@ class CropLayout:
         structure: how they are put together.
         batch: the fewest windows that it runs on at a time.
         is_free: whether windows may share a batch; otherwise each is run by itself.
-        window_bytes: what one window takes while it runs.
+        window_bytes: about what one window takes while it runs; 0 where each is run by itself.
     """
 
     grid: Grid
@@ -101,22 +101,23 @@ class CropModule(nn.Module):
         return [_check(leaf, count, output.shape) for leaf, output in zip(leaves, self.layout.outputs, strict=True)]
 
 
-def make_crop_module(module: nn.Module, image: Tensor, stride: Pair) -> CropModule:
+def make_crop_module(module: nn.Module, image: Tensor, stride: Pair, *, alone: bool = False) -> CropModule:
     """Returns the classifier on crops, `stride` pixels from one to the next; `module` is not changed.
 
     Args:
         module: runs on `image`.
         image: random windows `(B, C, height, width)`, B the batch size that suits it.
         stride: `(sy, sx)` in pixels.
+        alone: whether it is known that windows may not share a batch.
 
     Raises:
         CaptureError: its outputs are no scores of the B windows.
         ModelError: it cannot be copied.
     """
     classifier = copy_module(module)
-    largest = LargestOperation(classifier)
-    with torch.no_grad(), largest:
+    with torch.no_grad():
         leaves, spec = pytree.tree_flatten(classifier(image.clone()))
+    is_free = not (alone or reads_values(classifier, image) or mixes_batch(classifier, image))
     window = int(image.shape[2]), int(image.shape[3])
     axes = (0, 1, 2, 3)
     layout = CropLayout(
@@ -125,10 +126,18 @@ def make_crop_module(module: nn.Module, image: Tensor, stride: Pair) -> CropModu
         outputs=tuple(_make_output(str(place), leaf, len(image)) for place, leaf in enumerate(leaves)),
         structure=make_structure(spec),
         batch=_find_least_batch(classifier, image),
-        is_free=not (reads_values(classifier, image) or mixes_batch(classifier, image)),
-        window_bytes=_SAFETY * largest.bytes // len(image),
+        is_free=is_free,
+        window_bytes=_measure_window(classifier, image) if is_free else 0,
     )
     return CropModule(classifier, layout)
+
+
+def _measure_window(classifier: nn.Module, image: Tensor) -> int:
+    """Returns about what one window takes while it runs, in bytes."""
+    largest = LargestOperation(classifier)
+    with torch.no_grad(), largest:
+        classifier(image.clone())
+    return _SAFETY * largest.bytes // len(image)
 
 
 def _find_least_batch(classifier: nn.Module, image: Tensor) -> int:

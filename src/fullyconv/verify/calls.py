@@ -47,8 +47,6 @@ class CallWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     What the watchers compute themselves is not seen.
     """
 
-    supports_higher_order_operators = True
-
     def __init__(self, *watchers: Watcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._watchers = watchers

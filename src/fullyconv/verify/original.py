@@ -7,6 +7,7 @@ program, if that is what the user has), so what it computes is right by definiti
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,15 @@ class Original:
         self.window = window.to(dtype)
         self._module = copy_network(open_original(model), dtype)
         self._batch = alone or find_batch(self._module, self.window)
+        # Branches of torch.cond cannot be watched, and no part of a model that runs on crops has to be.
+        self._watches = alone is None
         self._step = 1 if alone else self._batch or _BATCH
         outputs = name_outputs(self.run(self.window))
         self._sizes = {tensor[0].numel() for tensor in outputs.values()}
 
     def run(self, images: Tensor, *watchers: Watcher) -> Any:
         """Returns what the forward gives for `(B, C, H, W)`, while the watchers see its calls."""
-        with torch.no_grad(), CallWatch(*watchers):
+        with torch.no_grad(), CallWatch(*watchers) if self._watches else nullcontext():
             return self._module(self.fill_batch(images.to(self.dtype, copy=True)))
 
     def fill_batch(self, tensor: Tensor) -> Tensor:
