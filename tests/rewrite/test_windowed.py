@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import fullyconv
 import zoo
 from fullyconv.capture.calls import Call, Ref
-from fullyconv.rewrite.liveness import count_live_values, find_last_uses
+from fullyconv.capture.liveness import count_live_values, find_last_uses
 from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES, Batching, choose_batching
 
 

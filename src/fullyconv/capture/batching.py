@@ -18,7 +18,7 @@ _LOUD = 1e4
 
 # The same shapes run the same kernels, so next to another neighbour a window's scores keep every bit. A network whose
 # own rounding is large may differ between places and sizes of a batch, so there only more than that counts.
-_NEIGHBOUR_RTOL, _PLACE_RTOL = 1e-3, 5e-2
+_NEIGHBOUR_RTOL, PLACE_RTOL = 1e-3, 5e-2
 
 
 def reads_values(module: nn.Module, image: Tensor) -> bool:
@@ -57,11 +57,11 @@ def mixes_batch(module: nn.Module, image: Tensor) -> bool:
     except Exception:
         return True
     differs = any(
-        not _agree(own[place], other[place], _NEIGHBOUR_RTOL)
+        not agree(own[place], other[place], _NEIGHBOUR_RTOL)
         for scores, place in beside
         for own, other in zip(alone, scores, strict=True)
     )
-    return differs or any(not _agree(own[0], own[1], _PLACE_RTOL) for own in alone) or _needs_two(module, window, alone)
+    return differs or any(not agree(own[0], own[1], PLACE_RTOL) for own in alone) or _needs_two(module, window, alone)
 
 
 def _needs_two(module: nn.Module, window: Tensor, alone: list[Tensor]) -> bool:
@@ -70,9 +70,7 @@ def _needs_two(module: nn.Module, window: Tensor, alone: list[Tensor]) -> bool:
         single = [leaf for leaf in _leaves(module, window) if isinstance(leaf, Tensor)]
     except Exception:
         return False
-    return any(
-        not _agree(own[0], one.reshape(own[0].shape), _PLACE_RTOL) for own, one in zip(alone, single, strict=True)
-    )
+    return any(not agree(own[0], one.reshape(own[0].shape), PLACE_RTOL) for own, one in zip(alone, single, strict=True))
 
 
 def _run(module: nn.Module, images: Tensor) -> list[Tensor]:
@@ -87,7 +85,7 @@ def _leaves(module: nn.Module, images: Tensor) -> list[object]:
         return pytree.tree_leaves(module(images.clone()))
 
 
-def _agree(first: Tensor, second: Tensor, rtol: float) -> bool:
+def agree(first: Tensor, second: Tensor, rtol: float) -> bool:
     """Returns whether two tensors differ by no more than a share of the largest value, which half precisions widen."""
     if not first.is_floating_point():
         return torch.equal(first, second)

@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_arg, run_call
 from fullyconv.capture.export import export_at_window, export_batch
+from fullyconv.capture.liveness import find_last_uses
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights
 from fullyconv.errors import CaptureError, FollowError
@@ -90,10 +91,12 @@ def evaluate(captured: CapturedModel, image: torch.Tensor, names: tuple[str, ...
     tensors = {name: tensor.to(image) if tensor.is_floating_point() else tensor
                for name, tensor in captured.tensors.items()}  # fmt: skip
     tensors[captured.graph.image.name] = image
+    calls = [call for call in captured.calls.values() if not set(call.outputs) <= tensors.keys()]
     with torch.no_grad():
-        for call in captured.calls.values():
-            if not set(call.outputs) <= tensors.keys():
-                tensors.update(zip(call.outputs, run_call(call, tensors, len(image)), strict=False))
+        for call, last in zip(calls, find_last_uses(calls, names), strict=True):
+            tensors.update(zip(call.outputs, run_call(call, tensors, len(image)), strict=False))
+            for name in last:
+                tensors.pop(name, None)  # an operation may give fewer tensors than it has names for
     return tuple(tensors[name] for name in names)
 
 

@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.analyze.spreading import APPROXIMATIONS
+from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
 from fullyconv.capture.pt2 import load_classifier
@@ -75,6 +76,7 @@ def convert(  # noqa: PLR0913  every option is one a user names
     channels = channels or (card.channels if card else None)
     try:
         captured = capture(module, window, channels)
+        check_agreement(captured, module)
     except FollowError as error:
         image = find_input(module, window, channels)
         crops = _plan_crops(asked, window, str(error), alone=error.reads_values)

@@ -12,9 +12,9 @@ import torch
 
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
 from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
+from fullyconv.capture.liveness import count_live_values
 from fullyconv.capture.torch_export import CapturedModel
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
-from fullyconv.rewrite.liveness import count_live_values
 from fullyconv.rewrite.program import Instruction, Program, WindowedHead
 from fullyconv.rewrite.structure import make_structure
 from fullyconv.rewrite.torch_steps import Lowering, lower_step

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.calls import run_call
+from fullyconv.capture.liveness import find_last_uses
 from fullyconv.graph import Pair
-from fullyconv.rewrite.liveness import find_last_uses
 from fullyconv.rewrite.program import WindowedHead
 
 WINDOW_MEMORY_BYTES = 32 << 20
