@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,48 +17,16 @@ from fullyconv.analyze.plan import (
     ShuffleChannels,
     SliceChannels,
     SlidingPool,
-    Step,
     ToGrid,
 )
 from fullyconv.capture.calls import Call, Ref, map_arg
 from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, WindowPool
 from fullyconv.rewrite.kernels import find_bin
+from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.statistic_steps import STATISTIC_LOWERINGS
 
 _TO_THE_END = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Lowering:
-    """What one step becomes.
-
-    Attributes:
-        step: the step.
-        op: its operation.
-        inputs: the names of its inputs.
-        weights: a reference to each weight, None for a missing one.
-        call: the classifier's own call of the step's node.
-    """
-
-    step: Step
-    op: Any
-    inputs: tuple[str, ...]
-    weights: tuple[Ref | None, ...]
-    call: Call
-
-    def make(self, target: str, *args: Any) -> list[Instruction]:
-        """Returns one call on the first input that gives the step's output."""
-        return [Call(target, (Ref(self.inputs[0]), *args), outputs=(self.step.output,))]
-
-    def chain(self, *calls: tuple[str, tuple[Any, ...]]) -> list[Instruction]:
-        """Returns calls, each on the result of the one before."""
-        names = [f"{self.step.output}/{i}" for i in range(len(calls) - 1)]
-        sources = [self.inputs[0], *names]
-        outputs = [*names, self.step.output]
-        return [
-            Call(target, (Ref(source), *args), outputs=(output,))
-            for (target, args), source, output in zip(calls, sources, outputs, strict=True)
-        ]
 
 
 def lower_step(lowering: Lowering) -> list[Instruction]:
@@ -257,4 +224,5 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     SlidingPool: _lower_sliding,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
+    **STATISTIC_LOWERINGS,
 }
