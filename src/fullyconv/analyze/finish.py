@@ -87,7 +87,7 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
     field = fields.get(name)
     _check_batch(graph, value, field)
     inner = _drop_ones(value)
-    if field is None or not field.is_settled:
+    if field is None or not field.is_settled or field.is_spread:
         return Output(name, "", (), (), inner)
     if not field.is_window_vector:
         field = build.pool_bins(node, field, "max", field.extent)  # bins of one cell: the cells as channels

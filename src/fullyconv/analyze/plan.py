@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fullyconv.analyze.rearrangement import Indices
-from fullyconv.graph import Operation, Pair, Shape
+from fullyconv.graph import Operation, Pair, PoolAlong, Shape, StatisticKind
 from fullyconv.grid import Grid
 
 Guarantee = Literal["image crops", "feature windows", "approximation"]
@@ -93,6 +93,38 @@ class ChannelReduce(Operation):
 
     kind: Literal["mean", "max", "sum"]
     kept: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRms(Operation):
+    """Division by the root mean square of all `channels` of each cell. Weights: scale `(C,)`, or None.
+
+    `eps` is None for the number type's own.
+    """
+
+    channels: int
+    eps: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStatistic(Operation):
+    """A statistic of each window of `extent` cells, `stride` cells apart; of each channel, or of all of them.
+
+    `parameter` is as in `fullyconv.graph.Statistic`.
+    """
+
+    kind: StatisticKind
+    parameter: float
+    extent: Pair
+    stride: Pair
+    over_channels: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPool(Operation):
+    """Pooling of each cell by a kernel that slides along its channels."""
+
+    pool: PoolAlong
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from torch.utils import _pytree as pytree
 
 from fullyconv.capture.aten_arrangements import ARRANGEMENTS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
+from fullyconv.capture.aten_products import PRODUCTS
+from fullyconv.capture.aten_statistics import STATISTICS
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_arg, run_call
 from fullyconv.capture.export import export_at_window, export_batch
 from fullyconv.capture.liveness import find_last_uses
@@ -25,7 +27,7 @@ from fullyconv.capture.module import check_weights
 from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
-_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS}
+_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, Wi
 from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.statistic_steps import STATISTIC_LOWERINGS
 from fullyconv.rewrite.torch_rearrangement import REARRANGEMENTS
 
 _TO_THE_END = 2**62
@@ -235,4 +236,5 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     ToGrid: _lower_to_grid,
     Original: _lower_original,
     **REARRANGEMENTS,
+    **STATISTIC_LOWERINGS,
 }

@@ -26,18 +26,19 @@ def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Repeats axes of size 1.
 
     1. A statistic of the window around each cell has its rows and columns already.
-    2. The channels of a map that has one: they are repeated.
+    2. Channels of a map, or of a value that has none: they are repeated.
 
     Refused: a value of the whole window that is spread over the map; other axes.
     """
-    field = get_field(inputs)
-    shape = node.outputs[0].shape
-    if len(shape) == len(field.axes) and not (field.is_window_vector or field.is_spread):
-        return _repeat(node, field, shape, build)
-    if not field.is_spread or len(field.axes) != 4:
-        return Refusal("a value of the whole window is spread over the map", "squeeze-excitation")
-    axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
-    return (replace(field, axes=axes, is_spread=False),)
+    field, shape = get_field(inputs), node.outputs[0].shape
+    if len(shape) == len(field.axes):
+        grown = {axis for axis, size in enumerate(shape) if size != field.shape[axis]}
+        if field.is_spread and len(shape) == 4 and grown <= {2, 3}:
+            axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
+            return (replace(field, axes=axes, is_spread=False),)
+        if not field.is_spread and not (field.is_window_vector and field.channels):
+            return _repeat(node, field, shape, build)
+    return Refusal("a value of the whole window is spread over the map", "squeeze-excitation")
 
 
 @rule(Permute)

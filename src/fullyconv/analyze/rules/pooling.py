@@ -10,6 +10,7 @@ from fullyconv.analyze.fields import Field, Refusal, drop_factors, make_map_axes
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import RewrittenLayer, SlidingPool
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.analyze.rules.pool_along import carry_pool_along, narrow_pool
 from fullyconv.graph import AdaptivePool, Node, WindowPool
 
 
@@ -19,9 +20,13 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
     An average pool whose kernel covers the whole feature map is a global pool, as in older residual networks:
     its stride is not the trunk's, so it is evaluated at every cell of the grid.
+    A pool along the channels only stays within each cell.
     """
     op = node.op
     assert isinstance(op, WindowPool)
+    along = None if get_field(inputs).is_standard() else narrow_pool(op, len(get_field(inputs).axes))
+    if along and get_field(inputs).is_channel_axis(along.axis):
+        return carry_pool_along(replace(node, op=along), inputs, build)
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
