@@ -157,11 +157,17 @@ def _check_static(graph: fx.Graph) -> None:
     for node in graph.nodes:
         values = pytree.tree_leaves(node.meta.get("val"))
         sizes = [size for value in values if isinstance(value, torch.Tensor) for size in value.shape]
-        if any(isinstance(number, torch.SymInt | torch.SymFloat | torch.SymBool) for number in (*values, *sizes)):
+        if any(_is_open(number) for number in (*values, *sizes)):
             raise FollowError(
                 f"{node.name} ({node.target}): its size or number depends on the values of the image",
                 reads_values=True,
             )
+
+
+def _is_open(value: object) -> bool:
+    """Returns whether it is a number that is not known; how much a constant mask chooses is a symbol that is."""
+    is_symbol = isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool)
+    return is_symbol and bool(value.node.expr.free_symbols)  # type: ignore[attr-defined]
 
 
 def _make_constant(name: str, tensor: torch.Tensor) -> Constant:

@@ -71,6 +71,11 @@ class DenseModule(nn.Module):
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
         return fill_structure(self.program.structure, self._run_bordered(images, self.program.logits))
 
+    @property
+    def ends_in_activation(self) -> bool:
+        """Whether logits and scores differ."""
+        return self.program.logits != self.program.outputs
+
     def with_border(self, border: Border) -> DenseModule:
         """Returns the network with its padding elsewhere, on the same weights; itself where it is there."""
         if self.program.border == border:

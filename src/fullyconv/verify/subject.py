@@ -14,6 +14,7 @@ from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
 from fullyconv.grid import Grid
 from fullyconv.rewrite import DenseModel, convert
 from fullyconv.rewrite.crops import CropModule
+from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
 from fullyconv.verify.splits import Probe, SplitTensor
@@ -116,7 +117,8 @@ def run_dense(module: Any, images: Tensor) -> dict[str, Measured]:
     """
     with torch.no_grad():
         scores = name_outputs(module(images))
-        logits = name_outputs(module.logits(images))
+        ends_plainly = isinstance(module, DenseModule) and not module.ends_in_activation
+        logits = scores if ends_plainly else name_outputs(module.logits(images))
     return {
         name: Measured(values, None if _is_equal(logits[name], values) else logits[name])
         for name, values in scores.items()
