@@ -30,12 +30,12 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    if op.kind == "average" and op.kernel == field.extent and op.padding == (0, 0) and max(op.kernel) > 1:
+    if op.kind == "average" and op.kernel == field.extent and not any(map(any, op.padding)) and max(op.kernel) > 1:
         return (pool_window(node, field, op, build),)
     kernels = [(size - 1) * d + 1 for size, d in zip(op.kernel, op.dilation, strict=True)]
     slides = [
-        Sliding(kernel, stride, pad, pad, op.ceil_mode)
-        for kernel, stride, pad in zip(kernels, op.stride, op.padding, strict=True)
+        Sliding(kernel, stride, before, after, op.ceil_mode)
+        for kernel, stride, (before, after) in zip(kernels, op.stride, op.padding, strict=True)
     ]
     lines = build.slide(node, field, (slides[0], slides[1]))
     if isinstance(lines, Refusal):
@@ -84,7 +84,7 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
             build.contraction_step(line, axis) if done else 1
             for axis, (line, done) in enumerate(zip(lines, pooled, strict=True))
         ]
-        pool = replace(op, stride=(steps[0], steps[1]), padding=(0, 0), ceil_mode=False)
+        pool = replace(op, stride=(steps[0], steps[1]), padding=((0, 0), (0, 0)), ceil_mode=False)
         tensor = build.emit(node, pool, (field.tensor,))
         kind, name = f"pool of the whole window, {op.kind}", node.layer or node.name
         build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape, op.kernel))

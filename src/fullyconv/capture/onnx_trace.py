@@ -1,0 +1,142 @@
+"""One run of an ONNX model at window size, with everything that it computes on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullyconv.capture.onnx_model import OnnxModel
+from fullyconv.capture.onnx_session import OnnxSession
+from fullyconv.errors import CaptureError
+from fullyconv.graph import Shape
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+Array = NDArray[Any]
+
+# Two windows tell the axis of the batch from axes of size 1.
+BATCH = 2
+
+# What these give depends on the shape of what they read, and not on its values.
+_OF_SHAPES = frozenset({"Shape", "Size"})
+
+_RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
+
+# The scores of a window in two batches differ by the order of sums, if at all; one that saw others, by far more.
+_SAME_RTOL = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a model computed for a batch of windows.
+
+    Attributes:
+        batch: how many windows.
+        shapes: of all values, weights included; a value that is no tensor has none.
+        dtypes: likewise, as numpy calls them.
+        constants: what was computed and does not depend on the image.
+        depending: the names of what depends on the image's values.
+    """
+
+    batch: int
+    shapes: Mapping[str, Shape]
+    dtypes: Mapping[str, str]
+    constants: Mapping[str, Array]
+    depending: frozenset[str]
+
+
+def trace(source: OnnxModel, size: tuple[int, int, int]) -> Trace:
+    """Returns what the model computes for random windows of `(C, height, width)`, two of them if it can.
+
+    The model's stated batch size becomes a variable one.
+
+    Raises:
+        CaptureError: it runs at no batch size, or its outputs do not begin with the batch.
+    """
+    import onnx_ir as ir
+
+    image = next(value for value in source.model.graph.inputs if value.name == source.image)
+    image.shape = ir.Shape(["batch", *size])
+    depending = find_depending(source)
+    names = [str(value.name) for node in source.model.graph for value in node.outputs if value.name]
+    session = OnnxSession(source.model, extra_outputs=names, rewrites=False)
+    outputs = [str(value.name) for value in source.model.graph.outputs]
+    problems = []
+    for batch in dict.fromkeys((BATCH, 1, source.batch or 1)):
+        windows = make_windows(source, (batch, *size))
+        try:
+            values = session.run({source.image: windows}, names)
+        except CaptureError as error:
+            problems.append(error)
+            continue
+        if all(np.shape(values[name])[:1] == (batch,) for name in outputs if name in values):
+            if batch == 1 or _are_apart(session, source, windows, {name: values[name] for name in outputs}):
+                return _keep(source, values, depending, batch)
+            problems.append(CaptureError("the scores of a window depend on others in its batch"))
+        else:
+            problems.append(CaptureError(f"its outputs do not begin with the batch of {batch}"))
+    raise CaptureError(f"the model does not run on windows of {size[2]}x{size[1]} pixels (width x height): {problems[-1]}")
+
+
+def find_depending(source: OnnxModel) -> frozenset[str]:
+    """Returns the names of what depends on the image's values, or on chance."""
+    found = {source.image}
+    for node in source.model.graph:
+        if node.op_type in _RANDOM or (node.op_type not in _OF_SHAPES and found & set(list_reads(node))):
+            found.update(str(value.name) for value in node.outputs)
+    return frozenset(found)
+
+
+def list_reads(node: ir.Node) -> list[str]:
+    """Returns the names of what a node reads, the branches and loops within it included."""
+    read = [str(value.name) for value in node.inputs if value is not None]
+    for attribute in node.attributes.values():
+        if attribute.type.name in ("GRAPH", "GRAPHS"):
+            graphs = attribute.value if attribute.type.name == "GRAPHS" else [attribute.value]
+            for graph in graphs:
+                read += [name for inner in graph for name in list_reads(inner)]
+                read += [str(value.name) for value in graph.outputs]
+    return read
+
+
+def make_windows(source: OnnxModel, shape: Shape) -> Array:
+    """Returns random windows of the model's number type."""
+    return np.random.default_rng(0).standard_normal(shape).astype(source.dtype)
+
+
+def _are_apart(session: OnnxSession, source: OnnxModel, windows: Array, together: Collection[str] | Any) -> bool:
+    """Returns whether each window alone has the scores that it has beside others, where the model runs on one alone."""
+    for place, window in enumerate(windows):
+        try:
+            alone = session.run({source.image: window[None]}, list(together))
+        except CaptureError:
+            return True
+        for name, values in together.items():
+            mine = values[place]
+            if alone[name].size != mine.size:
+                return True  # a model of whole batches, which drops the axis of a single window
+            difference = np.abs(alone[name].reshape(mine.shape).astype(np.float64) - mine).max(initial=0)
+            if not difference <= _SAME_RTOL * np.abs(mine).max(initial=1e-30):
+                return False
+    return True
+
+
+def _keep(source: OnnxModel, values: Mapping[str, Any], depending: frozenset[str], batch: int) -> Trace:
+    image = next(value for value in source.model.graph.inputs if value.name == source.image)
+    shapes: dict[str, Shape] = {source.image: (batch, *(int(size) for size in list(image.shape or ())[1:]))}
+    dtypes = {source.image: source.dtype}
+    for name, weight in source.model.graph.initializers.items():
+        assert weight.const_value is not None  # the file would not have loaded
+        shapes[name] = tuple(int(size) for size in weight.const_value.shape)
+        dtypes[name] = str(weight.const_value.dtype.numpy())
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            shapes[name], dtypes[name] = tuple(value.shape), str(value.dtype)
+    constants = {name: value for name, value in values.items()
+                 if name not in depending and isinstance(value, np.ndarray)}  # fmt: skip
+    return Trace(batch, shapes, dtypes, constants, depending)
