@@ -9,6 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from fullyconv.graph import Pair
+
 Array = NDArray[Any]
 
 # Beyond every size: where a slice is to reach the end.
@@ -27,7 +29,7 @@ class OnnxBuilder:
         self.graph = ir.Graph(inputs, [], nodes=[], opset_imports=dict(opset_imports), name="dense")
         self._names = {str(value.name) for value in inputs}
         self._nodes: set[str] = set()
-        self._numbers: dict[tuple[int, ...] | int, ir.Value] = {}
+        self._numbers: dict[tuple[int, ...], ir.Value] = {}
         self._prefix = "dense"
 
     def begin(self, prefix: str) -> None:
@@ -72,13 +74,6 @@ class OnnxBuilder:
             self._nodes.add(node_name)
         return value
 
-    def finish(self, outputs: Sequence[tuple[str, ir.Value]], dtype: ir.DataType) -> None:
-        """Sets the graph's outputs, which get these names."""
-        for name, value in outputs:
-            self.rename(value, name)
-            value.dtype = value.dtype or dtype
-            self.graph.outputs.append(value)
-
     def slice(self, source: ir.Value, axes: Sequence[int], starts: Sequence[int], ends: Any, steps: Any = ()) -> ir.Value:
         """Appends a slice; `ends` are numbers, or a value that holds them."""
         stops = ends if isinstance(ends, ir.Value) else self.numbers(*ends)
@@ -88,6 +83,11 @@ class OnnxBuilder:
     def size(self, source: ir.Value) -> ir.Value:
         """Returns the last two sizes of `(N, C, H, W)`, as a value `(2,)`."""
         return self.add("Shape", [source], start=2, end=4)
+
+    def count_windows(self, image: ir.Value, window: Pair, stride: Pair) -> ir.Value:
+        """Returns how many windows lie on an image, rows and columns, as a value `(2,)`; all in pixels."""
+        free = self.add("Sub", [self.size(image), self.numbers(*window)])
+        return self.add("Add", [self.add("Div", [free, self.numbers(*stride)]), self.numbers(1, 1)])
 
     def reshape_channels(self, source: ir.Value, sizes: Sequence[int], like: ir.Value) -> ir.Value:
         """Returns `(N, ..., H, W)` with other axes between; the rows and columns are those of `like` `(N, C, H, W)`."""

@@ -103,7 +103,8 @@ def _lower_pad(low: OnnxLowering) -> ir.Value:
 def _lower_channel_norm(low: OnnxLowering) -> ir.Value:
     """The operator wants a scale in any case."""
     op: ChannelNorm = low.op
-    scale = low.weights[0] or low.constants.make_array(np.ones(op.channels), "scale")
+    given = low.weights[0]
+    scale = given if given is not None else low.constants.make_array(np.ones(op.channels), "scale")
     weights = [scale, *([low.weights[1]] if low.weights[1] is not None else [])]
     if op.blocks == 1:
         last = low.add("Transpose", low.x, perm=[0, 2, 3, 1])
@@ -173,13 +174,7 @@ def _lower_sliding(low: OnnxLowering) -> ir.Value:
 def _lower_to_grid(low: OnnxLowering) -> ir.Value:
     op: ToGrid = low.op
     stepped = low.builder.slice(low.x, [2, 3], [0, 0], [TO_THE_END] * 2, op.step) if op.step != (1, 1) else low.x
-    return low.builder.slice(stepped, [2, 3], [0, 0], count_windows(low, op.stride_px))
-
-
-def count_windows(low: OnnxLowering, stride_px: tuple[int, int]) -> ir.Value:
-    """Returns how many windows lie on the image, rows and columns, as a value `(2,)`."""
-    free = low.add("Sub", low.builder.size(low.image), low.builder.numbers(*low.window))
-    return low.add("Add", low.add("Div", free, low.builder.numbers(*stride_px)), low.builder.numbers(1, 1))
+    return low.builder.slice(stepped, [2, 3], [0, 0], low.builder.count_windows(low.image, low.window, op.stride_px))
 
 
 def _lower_original(low: OnnxLowering) -> ir.Value:
