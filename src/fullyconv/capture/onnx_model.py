@@ -50,6 +50,11 @@ class OnnxModel:
     dtype: str
 
 
+def is_onnx(model: object) -> bool:
+    """Returns whether a model is the path of an ONNX file, by its name."""
+    return isinstance(model, str | Path) and Path(model).suffix.lower() == ".onnx"
+
+
 def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout | None = None) -> OnnxModel:
     """Returns the classifier of an ONNX file, its images as `(N, C, height, width)`.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.export import ExportedProgram
@@ -15,12 +15,14 @@ from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
+from fullyconv.capture.onnx_model import Layout, is_onnx
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
+from fullyconv.rewrite.asked import Asked
 from fullyconv.rewrite.crops import make_crop_module
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
@@ -40,6 +42,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     windowed_from: str | None = None,
     border: Border = "image",
     approximate: Iterable[str] | Literal["all"] = (),
+    bind: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> DenseModel:
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
@@ -48,7 +52,7 @@ def convert(  # noqa: PLR0913  every option is one a user names
     by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
-        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`.
+        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2` or `.onnx`.
         window: the crop size that it was trained on, `(height, width)` in pixels; not needed where the card of
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
@@ -62,17 +66,27 @@ def convert(  # noqa: PLR0913  every option is one a user names
         approximate: operations over the whole window that may be replaced by local ones, so that the network
             stays convolutional: names such as "squeeze-excitation", or "all". The scores then equal nothing
             exactly; `verify` measures how far they are.
+        bind: for an `.onnx`: values for inputs beside the image, by name.
+        layout: for an `.onnx`: "nchw" or "nhwc", how the file has its images; the dense network takes `(N, C, H, W)`.
 
     Raises:
-        ModelError: the file is no torch.export file or carries code; weights are NaN or infinite.
+        ModelError: the file is no model or carries code; weights are NaN or infinite.
         CaptureError: the model does not run on the window; carries its own message.
         OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
+    check_border(border)
+    asked = Asked(stride, windowed_from, _read_approximations(approximate))
+    if is_onnx(model):
+        from fullyconv.rewrite.onnx_conversion import OnnxReading, convert_onnx
+
+        size = None if window is None else _check_window(window, card)
+        reading = OnnxReading(bind or {}, layout)
+        return convert_onnx(Path(str(model)), size, channels, card, asked, reading).with_border(border)
+    if bind or layout:
+        raise OptionError("bind and layout: expected an .onnx file, which these are for; leave them out")
     module, own_card = load_module(model)
     card = card or own_card
     window = _check_window(window, card)
-    check_border(border)
-    asked = Asked(stride, windowed_from, _read_approximations(approximate))
     channels = channels or (card.channels if card else None)
     try:
         captured = capture(module, window, channels)
@@ -137,15 +151,6 @@ def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> 
     activation = plan.outputs[0].activation
     card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the user wants of the plan; see `convert`."""
-
-    stride: Pair | None
-    windowed_from: str | None
-    approximate: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
