@@ -26,6 +26,9 @@ OPSET = 18
 # sizes and scales that this needs to know.
 _LARGE_BYTES = 4096
 
+# A protocol buffer holds less than 2 GiB; the weights of larger models stay in files.
+LARGEST_IN_MEMORY = 1_500_000_000
+
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 
 
@@ -87,12 +90,19 @@ def _read(path: Path) -> ir.Model:
         raise ModelError(f"{path}: expected an ONNX file, found none")
     try:
         model = ir.load(path)
+        if measure_weights(model) < LARGEST_IN_MEMORY:
+            ir.external_data.load_to_model(model)
         complete = bool(model.graph.opset_imports) and bool(len(model.graph)) and bool(model.graph.outputs)
     except Exception as error:  # damaged files fail in any way
         raise ModelError(f"{path}: not a whole ONNX file ({type(error).__name__})") from None
     if not complete:
         raise ModelError(f"{path}: not a whole ONNX file: it holds no network")
     return model
+
+
+def measure_weights(model: ir.Model) -> int:
+    """Returns the bytes of all weights."""
+    return sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
 
 
 def _simplify(model: ir.Model, path: Path) -> None:

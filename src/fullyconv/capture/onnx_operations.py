@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fullyconv.capture.aten_products import normalise_einsum
 from fullyconv.graph import (
     ChannelAffine,
     Conv,
@@ -23,6 +24,7 @@ from fullyconv.graph import (
     Operation,
     Pair,
     Pointwise,
+    PoolAlong,
     Reduce,
     Shape,
     Softmax,
@@ -121,8 +123,10 @@ def _conv(use: OnnxUse) -> Normal:
 
 
 def _max_pool(use: OnnxUse) -> Normal:
-    if len(use.shape()) != 4 or use.outputs_read - {0}:
+    if use.outputs_read - {0}:
         return None
+    if len(use.shape()) != 4:
+        return _pool_along(use, "max")
     kernel, stride = _pair(use.get("kernel_shape")), _pair(use.get("strides", (1, 1)))
     dilation = _pair(use.get("dilations", (1, 1)))
     pads = find_pads(use, kernel, stride, dilation)
@@ -131,7 +135,9 @@ def _max_pool(use: OnnxUse) -> Normal:
 
 def _average_pool(use: OnnxUse) -> Normal:
     """Refused: with gaps between the cells."""
-    if len(use.shape()) != 4 or any(gap != 1 for gap in use.get("dilations", (1, 1))):
+    if len(use.shape()) != 4:
+        return _pool_along(use, "average")
+    if any(gap != 1 for gap in use.get("dilations", (1, 1))):
         return None
     kernel, stride = _pair(use.get("kernel_shape")), _pair(use.get("strides", (1, 1)))
     pool = WindowPool(
@@ -143,6 +149,31 @@ def _average_pool(use: OnnxUse) -> Normal:
         count_include_pad=bool(use.get("count_include_pad", 0)),
     )
     return pool, use.inputs[:1]
+
+
+def _pool_along(use: OnnxUse, kind: Literal["max", "average"]) -> Normal:
+    """Of values with one or three axes behind the channels, where the kernel reaches along one of them.
+
+    Refused: along several; with other padding at the end than at the beginning.
+    """
+    kernel = use.get("kernel_shape")
+    rank = len(kernel)
+    stride, dilation = use.get("strides", (1,) * rank), use.get("dilations", (1,) * rank)
+    pads = use.get("pads", (0,) * 2 * rank)
+    numbers = list(zip(kernel, stride, pads[:rank], pads[rank:], strict=True))
+    reaching = [place for place, each in enumerate(numbers) if each != (1, 1, 0, 0)]
+    if use.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or len(reaching) > 1:
+        return None
+    place = reaching[0] if reaching else 0
+    axis, (cells, step, before, after) = 2 + place, numbers[place]
+    if before != after:
+        return None
+    if cells == use.shape()[axis] and not before and dilation[place] == 1:
+        return Reduce("mean" if kind == "average" else "max", (axis,), keepdim=True), use.inputs[:1]
+    ceil, counts = bool(use.get("ceil_mode", 0)), bool(use.get("count_include_pad", 0))
+    if kind == "average" and dilation[place] != 1:
+        return None
+    return PoolAlong(kind, axis, cells, step, before, dilation[place], ceil, counts), use.inputs[:1]
 
 
 def _global_pool(kind: Any) -> Callable[[OnnxUse], Normal]:
@@ -210,6 +241,11 @@ def _matmul(use: OnnxUse) -> Normal:
     if len(use.shape(1)) != 2 or len(use.shape(0)) < 2:
         return None
     return Dense(transposed=True), (*use.inputs[:2], "")
+
+
+def _einsum(use: OnnxUse) -> Normal:
+    equation = use.get("equation")
+    return normalise_einsum(equation, list(use.inputs), [use.shapes[name] for name in use.inputs])
 
 
 def _batch_norm(use: OnnxUse) -> Normal:
@@ -289,6 +325,7 @@ NORMALISERS: Mapping[str, Callable[[OnnxUse], Normal]] = {
     "ReduceLogSumExp": _statistic("logsumexp"),
     "Gemm": _gemm,
     "MatMul": _matmul,
+    "Einsum": _einsum,
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
     "Softmax": _softmax(log=False),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
 from fullyconv.errors import CaptureError, require_extra
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ Array = NDArray[Any]
 
 # It merges a padding with zeros into a max pool that follows, which pads with minus infinity.
 _WRONG_REWRITINGS = ["Pad_Fusion"]
-
-# A protocol buffer holds less than 2 GiB; larger models go to onnxruntime by way of a file.
-_LARGEST_IN_MEMORY = 1_500_000_000
 
 # Only what makes a model unusable; onnxruntime also tells of outputs whose stated shapes are those of one batch size.
 _FATAL = 4
@@ -89,8 +87,7 @@ def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: 
 
     providers = ["CPUExecutionProvider"]
     keywords = {"providers": providers, "disabled_optimizers": _WRONG_REWRITINGS}
-    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
-    if size < _LARGEST_IN_MEMORY:
+    if measure_weights(model) < LARGEST_IN_MEMORY:
         proto = ir.to_proto(model)
         known = {value.name for value in proto.graph.output}
         proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)

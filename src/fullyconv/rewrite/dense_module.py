@@ -64,7 +64,7 @@ class DenseModule(GridModule):
         return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
 
     def _run_shared(self, images: torch.Tensor, ends: set[str]) -> Tensors:
-        tensors: Tensors = {name: self._get(name) for name in self.weight_names}
+        tensors: Tensors = {name: self.get_weight(name) for name in self.weight_names}
         tensors[self.program.image] = images
         size = (int(images.shape[2]), int(images.shape[3]))
         for place, instruction in enumerate(self.program.instructions):
@@ -78,7 +78,8 @@ class DenseModule(GridModule):
                     del tensors[name]
         return tensors
 
-    def _get(self, name: str) -> torch.Tensor:
+    def get_weight(self, name: str) -> torch.Tensor:
+        """Returns a parameter or a buffer by its whole name."""
         owner, _, last = name.rpartition(".")
         tensor: torch.Tensor = getattr(self.get_submodule(owner), last)
         return tensor

@@ -5,25 +5,34 @@ from __future__ import annotations
 import tempfile
 import warnings
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from fullyconv.capture.batching import agree
+from fullyconv.capture.calls import Call, Ref
 from fullyconv.capture.export import first_line, silence
-from fullyconv.capture.module import copy_module, read_dtype
+from fullyconv.capture.module import copy_module, read_device, read_dtype
+from fullyconv.capture.onnx_model import OnnxModel, load_onnx
+from fullyconv.capture.onnx_session import OnnxSession
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.onnx_files import save_onnx
+from fullyconv.rewrite.program import Instruction
 
 if TYPE_CHECKING:
     from fullyconv.rewrite.onnx_module import OnnxModule
 
 _BATCH = 2
 _OPSET = 18
+
+# Of the largest score: sums in another order differ by far less, another operation by far more.
+_SAME_RTOL = 1e-3
 
 
 def save_as_onnx(dense: DenseModel, path: Path) -> None:
@@ -55,7 +64,6 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
     """
     from fullyconv.analyze import make_plan
     from fullyconv.capture.onnx_file import capture_onnx
-    from fullyconv.capture.onnx_model import load_onnx
     from fullyconv.rewrite.onnx_conversion import build_onnx
 
     module = dense.module
@@ -68,9 +76,11 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
         )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "window.onnx"
-        _export(module, dense, file)
+        _export(_spell_out_divisors(module), dense, file)
         try:
-            captured = capture_onnx(load_onnx(file), dense.grid.window_px)
+            source = load_onnx(file)
+            _check_export(module, source)
+            captured = capture_onnx(source, dense.grid.window_px)
         except CaptureError as error:
             raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
         plan = make_plan(captured.graph, stride=dense.grid.stride_px)
@@ -79,6 +89,22 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
         exported = build_onnx(plan, captured, dense.card).module
     exported.program = replace(exported.program, structure=module.program.structure)  # type: ignore[arg-type]
     return exported  # type: ignore[return-value]  # which build_onnx always makes
+
+
+def _spell_out_divisors(module: DenseModule) -> DenseModule:
+    """Returns the network with sums over windows as averages times a number: the exporter forgets other divisors."""
+    instructions: list[Instruction] = []
+    for call in module.program.instructions:
+        if isinstance(call, Call) and call.target == "aten.avg_pool2d.default" and call.args[-1] is not None:
+            kernel, divisor, name = call.args[1], call.args[-1], call.outputs[0]
+            instructions.append(replace(call, args=(*call.args[:-2], True, None), outputs=(f"{name}:mean",)))
+            factor = prod(kernel) / divisor
+            instructions.append(Call("aten.mul.Tensor", (Ref(f"{name}:mean"), factor), outputs=(name,)))
+        else:
+            instructions.append(call)
+    weights = {name: module.get_weight(name) for name in module.weight_names}
+    parameters = frozenset(name for name, _ in module.named_parameters())
+    return DenseModule(replace(module.program, instructions=tuple(instructions)), weights, parameters)
 
 
 class _Flat(nn.Module):
@@ -90,6 +116,23 @@ class _Flat(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return self.module.list_scores(images)
+
+
+def _check_export(module: DenseModule, source: OnnxModel) -> None:
+    """Returns if the exported network gives the scores of the one that it was made from.
+
+    Raises:
+        CaptureError: they differ.
+    """
+    shape = (_BATCH, source.channels or 1, *module.program.window)
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    session = OnnxSession(source.model)
+    found = session.run({source.image: image.numpy().astype(source.dtype)})
+    with torch.no_grad():
+        expected = module.with_border("image").list_scores(image.to(read_device(module), read_dtype(module)))
+    for name, values in zip(session.outputs, expected, strict=True):
+        if not agree(torch.from_numpy(found[name]), values.cpu(), _SAME_RTOL):
+            raise CaptureError("torch's exporter gives another network")
 
 
 def _export(module: DenseModule, dense: DenseModel, file: Path) -> None:

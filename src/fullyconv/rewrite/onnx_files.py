@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from fullyconv.analyze.plan import FeatureMap
 from fullyconv.atomic import write_whole
+from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
 from fullyconv.card import ModelCard
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.grid import Grid
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from fullyconv.rewrite.onnx_module import OnnxModule
 
 FORMAT = 1
-
-# A protocol buffer holds less than 2 GiB.
-_LARGEST_WHOLE = 1_900_000_000
 
 _PARTS = {
     "grid": Grid,
@@ -114,7 +112,10 @@ def _read(path: Path) -> ir.Model:
     if not path.is_file():
         raise ModelError(f"{path}: expected a dense network (.onnx), found no file")
     try:
-        return ir.load(path)
+        model = ir.load(path)
+        if measure_weights(model) < LARGEST_IN_MEMORY:
+            ir.external_data.load_to_model(model)
+        return model
     except Exception as error:  # damaged files fail in any way
         raise ModelError(f"{path}: not a whole ONNX file ({type(error).__name__})") from None
 
@@ -124,10 +125,10 @@ def _write(model: ir.Model, path: Path, metadata: dict[str, str]) -> None:
 
     known = dict(model.metadata_props)
     model.metadata_props.update(metadata)
-    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+    is_large = measure_weights(model) >= LARGEST_IN_MEMORY
     try:
         with write_whole(path) as part:
-            ir.save(model, part, external_data=f"{path.name}.data" if size > _LARGEST_WHOLE else None)
+            ir.save(model, part, external_data=f"{path.name}.data" if is_large else None)
     finally:
         model.metadata_props.clear()
         model.metadata_props.update(known)

@@ -18,8 +18,8 @@ from fullyconv.graph import AdaptivePool, Node, WindowPool
 def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A pool of a map is the same pool of the dense map; padding and rounding up are noted.
 
-    An average pool whose kernel covers the whole feature map is a global pool, as in older residual networks:
-    its stride is not the trunk's, so it is evaluated at every cell of the grid.
+    A pool whose kernel covers the whole feature map is a global pool, as in older residual networks: its stride is
+    not the trunk's, so it is evaluated at every cell of the grid.
     A pool along the channels only stays within each cell.
     """
     op = node.op
@@ -30,7 +30,8 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    if op.kind == "average" and op.kernel == field.extent and not any(map(any, op.padding)) and max(op.kernel) > 1:
+    is_plain = op.dilation == (1, 1) and not any(map(any, op.padding))
+    if is_plain and op.kernel == field.extent and max(op.kernel) > 1:
         return (pool_window(node, field, op, build),)
     kernels = [(size - 1) * d + 1 for size, d in zip(op.kernel, op.dilation, strict=True)]
     slides = [
