@@ -28,6 +28,7 @@ _TABLE = {**NORMALISERS, **ARRANGEMENTS}
 # What arithmetic is counted by: the names that ATen has for it.
 _MACS = {"Conv": "conv2d", "ConvTranspose": "conv2d", "Gemm": "matmul", "MatMul": "matmul"}
 
+
 @dataclass(frozen=True, slots=True)
 class CapturedOnnx:
     """An ONNX classifier as a Graph, and what is needed to write another from it.
@@ -69,22 +70,20 @@ def capture_onnx(source: OnnxModel, window: Pair | None = None, channels: int | 
 def _suggest_channels(source: OnnxModel) -> int:
     """Returns the channels that the first convolution takes, 3 where there is none."""
     for node in source.model.graph:
-        weight = node.inputs[1] if node.op_type == "Conv" else None
-        if weight is not None and weight.const_value is not None and node.attributes.get("group") is None:
-            return int(weight.const_value.shape[1])
+        if node.op_type == "Conv" and node.inputs[1] is not None and node.inputs[1].const_value is not None:
+            group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+            return int(node.inputs[1].const_value.shape.numpy()[1]) * group
     return 3
 
 
 def _check_weights(model: ir.Model) -> None:
+    """Returns if no weight holds NaN; masks and bounds may be infinite."""
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
-        if tensor is not None and tensor.dtype.name in ("FLOAT", "DOUBLE", "FLOAT16") and tensor.size:
-            array = tensor.numpy()
-            if not np.isfinite(array.min()) or not np.isfinite(array.max()):
-                if array.size > 1 and not np.isnan(array).any():
-                    continue  # a mask
-                if np.isnan(array).any():
-                    raise ModelError(f"{name}: expected finite weights, got NaN; the file is damaged")
+        if tensor is not None and tensor.dtype.is_floating_point() and tensor.size and np.isnan(tensor.numpy().min()):
+            raise ModelError(
+                f"{name}: expected finite weights, got NaN; the training diverged or the file is damaged, use an earlier one"
+            )
 
 
 class _Reader:

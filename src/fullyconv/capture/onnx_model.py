@@ -159,13 +159,17 @@ def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> None:
 def _find_image(model: ir.Model, path: Path) -> ir.Value:
     inputs = list(model.graph.inputs)
     images = [value for value in inputs if value.shape is not None and len(value.shape) == 4]
-    images = [value for value in images if value.dtype is not None and value.dtype.name in ("FLOAT", "FLOAT16", "DOUBLE")]
+    images = [
+        value for value in images if value.dtype is not None and value.dtype.name in ("FLOAT", "FLOAT16", "DOUBLE")
+    ]
     if len(images) != 1:
         found = ", ".join(f"{value.name} {value.shape}" for value in inputs) or "none"
         raise ModelError(f"{path}: expected one image among its inputs, (N, C, height, width) of floats; got {found}")
     others = [str(value.name) for value in inputs if value is not images[0]]
     if others:
-        raise ModelError(f"{path}: takes {', '.join(others)} beside the image; give each a value with --bind name=value")
+        raise ModelError(
+            f"{path}: takes {', '.join(others)} beside the image; give each a value with --bind name=value"
+        )
     return images[0]
 
 
@@ -185,7 +189,7 @@ def _put_channels_first(model: ir.Model, image: ir.Value) -> ir.Value:
     outer = ir.Value(name=f"{image.name}:nchw", shape=ir.Shape([n, c, h, w]), type=image.type)
     node = ir.node("Transpose", [outer], {"perm": [0, 2, 3, 1]}, name=f"{image.name}:to_nhwc")
     inner = node.outputs[0]
-    inner.name, inner.dtype = f"{image.name}:nhwc", image.dtype
+    inner.name, inner.type = f"{image.name}:nhwc", image.type
     image.replace_all_uses_with(inner)
     model.graph.insert_before(model.graph[0], node)
     model.graph.inputs[model.graph.inputs.index(image)] = outer

@@ -69,6 +69,8 @@ class OnnxSession:
             CaptureError: the model cannot run on these inputs; carries onnxruntime's message.
         """
         wanted = list(self.outputs if names is None else names)
+        if not wanted:  # which to onnxruntime would mean all
+            return {}
         try:
             values = self._session.run(wanted, {name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
         except Exception as error:  # as above

@@ -31,14 +31,14 @@ def _divide(model: ir.Model, node: ir.Node, places: list[list[int]]) -> None:
     starts, ends = places[:2]
     axes = places[2] if len(places) > 2 else list(range(len(starts)))
     steps = places[3] if len(places) > 3 else [1] * len(starts)
-    source = node.inputs[0]
-    output = node.outputs[0]
+    source, output = node.inputs[0], node.outputs[0]
+    assert source is not None  # a slice is of something
     for place, numbers in enumerate(zip(starts, ends, axes, steps, strict=True)):
         constants = [_make(model, f"{output.name}:{kind}{place}", number)
                      for kind, number in zip(("start", "end", "axis", "step"), numbers, strict=True)]  # fmt: skip
         part = ir.node("Slice", [source, *constants], name=f"{node.name}:{place}" if node.name else None)
         source = part.outputs[0]
-        source.name, source.dtype = f"{output.name}:part{place}", output.dtype
+        source.name, source.type = f"{output.name}:part{place}", output.type
         model.graph.insert_before(node, part)
     name = output.name
     if output.is_graph_output():

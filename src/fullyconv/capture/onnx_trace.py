@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,9 @@ BATCH = 2
 # What these give depends on the shape of what they read, and not on its values.
 _OF_SHAPES = frozenset({"Shape", "Size"})
 
-_RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 
 # The scores of a window in two batches differ by the order of sums, if at all; one that saw others, by far more.
 _SAME_RTOL = 1e-3
@@ -76,11 +78,13 @@ def trace(source: OnnxModel, size: tuple[int, int, int]) -> Trace:
             continue
         if all(np.shape(values[name])[:1] == (batch,) for name in outputs if name in values):
             if batch == 1 or _are_apart(session, source, windows, {name: values[name] for name in outputs}):
-                return _keep(source, values, depending, batch)
+                return _keep(source, values, depending, (batch, *size))
             problems.append(CaptureError("the scores of a window depend on others in its batch"))
         else:
             problems.append(CaptureError(f"its outputs do not begin with the batch of {batch}"))
-    raise CaptureError(f"the model does not run on windows of {size[2]}x{size[1]} pixels (width x height): {problems[-1]}")
+    raise CaptureError(
+        f"the model does not run on windows of {size[2]}x{size[1]} pixels (width x height): {problems[-1]}"
+    )
 
 
 def find_depending(source: OnnxModel) -> frozenset[str]:
@@ -109,7 +113,7 @@ def make_windows(source: OnnxModel, shape: Shape) -> Array:
     return np.random.default_rng(0).standard_normal(shape).astype(source.dtype)
 
 
-def _are_apart(session: OnnxSession, source: OnnxModel, windows: Array, together: Collection[str] | Any) -> bool:
+def _are_apart(session: OnnxSession, source: OnnxModel, windows: Array, together: Mapping[str, Array]) -> bool:
     """Returns whether each window alone has the scores that it has beside others, where the model runs on one alone."""
     for place, window in enumerate(windows):
         try:
@@ -126,17 +130,16 @@ def _are_apart(session: OnnxSession, source: OnnxModel, windows: Array, together
     return True
 
 
-def _keep(source: OnnxModel, values: Mapping[str, Any], depending: frozenset[str], batch: int) -> Trace:
-    image = next(value for value in source.model.graph.inputs if value.name == source.image)
-    shapes: dict[str, Shape] = {source.image: (batch, *(int(size) for size in list(image.shape or ())[1:]))}
+def _keep(source: OnnxModel, values: Mapping[str, Any], depending: frozenset[str], image: Shape) -> Trace:
+    shapes: dict[str, Shape] = {source.image: image}
     dtypes = {source.image: source.dtype}
     for name, weight in source.model.graph.initializers.items():
         assert weight.const_value is not None  # the file would not have loaded
-        shapes[name] = tuple(int(size) for size in weight.const_value.shape)
+        shapes[name] = tuple(weight.const_value.shape.numpy())
         dtypes[name] = str(weight.const_value.dtype.numpy())
     for name, value in values.items():
         if isinstance(value, np.ndarray):
             shapes[name], dtypes[name] = tuple(value.shape), str(value.dtype)
     constants = {name: value for name, value in values.items()
                  if name not in depending and isinstance(value, np.ndarray)}  # fmt: skip
-    return Trace(batch, shapes, dtypes, constants, depending)
+    return Trace(image[0], shapes, dtypes, constants, depending)

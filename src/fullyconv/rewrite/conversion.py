@@ -15,7 +15,7 @@ from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
-from fullyconv.capture.onnx_model import Layout, is_onnx
+from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard, check_border
@@ -29,7 +29,7 @@ from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.report import make_crop_report, make_report
 from fullyconv.rewrite.torch_apply import apply_plan
 
-Model = nn.Module | ExportedProgram | str | Path
+Model = nn.Module | ExportedProgram | OnnxModel | str | Path
 
 
 def convert(  # noqa: PLR0913  every option is one a user names
@@ -76,12 +76,12 @@ def convert(  # noqa: PLR0913  every option is one a user names
     """
     check_border(border)
     asked = Asked(stride, windowed_from, _read_approximations(approximate))
-    if is_onnx(model):
-        from fullyconv.rewrite.onnx_conversion import OnnxReading, convert_onnx
+    if isinstance(model, OnnxModel) or is_onnx(model):
+        from fullyconv.rewrite.onnx_conversion import convert_onnx
 
         size = None if window is None else _check_window(window, card)
-        reading = OnnxReading(bind or {}, layout)
-        return convert_onnx(Path(str(model)), size, channels, card, asked, reading).with_border(border)
+        source = model if isinstance(model, OnnxModel) else load_onnx(Path(str(model)), bind, layout)
+        return convert_onnx(source, size, channels, card, asked).with_border(border)
     if bind or layout:
         raise OptionError("bind and layout: expected an .onnx file, which these are for; leave them out")
     module, own_card = load_module(model)

@@ -100,7 +100,9 @@ class _Writer:
         self.builder.begin("align")
         build, grid = self.builder, self.plan.grid
         past = build.add("Sub", [build.numbers(*grid.window_px), build.size(self.image)])
-        missing = build.add("Mod", [past, build.numbers(*grid.stride_px)])  # of a negative number: up to the next multiple
+        missing = build.add(
+            "Mod", [past, build.numbers(*grid.stride_px)]
+        )  # of a negative number: up to the next multiple
         pads = build.add("Concat", [build.numbers(0, 0, 0, 0, 0, 0), missing], axis=0)
         return build.add("Pad", [self.image, pads, self.weights.make_scalar(0.0)])
 

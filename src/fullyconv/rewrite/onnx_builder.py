@@ -46,13 +46,13 @@ class OnnxBuilder:
 
     def copy(self, node: ir.Node, inputs: Sequence[ir.Value | None]) -> ir.Value:
         """Appends a node like another one, with other inputs; returns its first output."""
-        twin = ir.node(node.op_type, list(inputs), dict(node.attributes), domain=node.domain)  # type: ignore[arg-type]
+        twin = ir.node(node.op_type, list(inputs), dict(node.attributes), domain=node.domain)
         return self._append(twin, f"{self._prefix}/{node.op_type}")
 
     def add_weight(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
         """Appends a weight; another name is found where this one is taken."""
         value = ir.Value(name=self._find_free(name), type=ir.TensorType(tensor.dtype), const_value=tensor)
-        value.shape = ir.Shape([int(size) for size in tensor.shape])
+        value.shape = ir.Shape(tensor.shape.numpy())
         self.graph.register_initializer(value)
         return value
 
@@ -74,7 +74,9 @@ class OnnxBuilder:
             self._nodes.add(node_name)
         return value
 
-    def slice(self, source: ir.Value, axes: Sequence[int], starts: Sequence[int], ends: Any, steps: Any = ()) -> ir.Value:
+    def slice(
+        self, source: ir.Value, axes: Sequence[int], starts: Sequence[int], ends: Any, steps: Any = ()
+    ) -> ir.Value:
         """Appends a slice; `ends` are numbers, or a value that holds them."""
         stops = ends if isinstance(ends, ir.Value) else self.numbers(*ends)
         inputs = [source, self.numbers(*starts), stops, self.numbers(*axes)]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import ceil, prod
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.capture.onnx_file import CapturedOnnx, capture_onnx
-from fullyconv.capture.onnx_model import Layout, load_onnx
+from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.card import ModelCard
 from fullyconv.graph import Graph, Pair
 from fullyconv.rewrite.asked import Asked
@@ -27,38 +24,24 @@ from fullyconv.rewrite.report import make_report
 _SAFETY = 2
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxReading:
-    """How an ONNX file is to be read.
-
-    Attributes:
-        bind: values for inputs beside the image.
-        layout: of the file's images; where None, what the file says.
-    """
-
-    bind: Mapping[str, Any] = field(default_factory=dict)
-    layout: Layout | None = None
-
-
 def convert_onnx(
-    path: Path, window: Pair | None, channels: int | None, card: ModelCard | None, asked: Asked, reading: OnnxReading
+    source: OnnxModel, window: Pair | None, channels: int | None, card: ModelCard | None, asked: Asked
 ) -> DenseModel:
     """Returns the dense network of an ONNX classifier, which onnxruntime runs; the file is not changed.
 
     Args:
-        path: the file.
+        source: the file, from `load_onnx`.
         window: `(height, width)` in pixels; where None, what the file says.
         channels: of the image; where None, what the file says.
         card: classes and preprocessing, where they are known.
         asked: how to convert.
-        reading: how to read the file.
 
     Raises:
         CaptureError: the model does not run on the window.
-        ModelError: the file cannot be used.
+        ModelError: a weight is not finite, or a step has no ONNX form.
         OptionError: neither the file nor the caller says the window; a stride or a layer that the network does not have.
     """
-    captured = capture_onnx(load_onnx(path, reading.bind, reading.layout), window, channels)
+    captured = capture_onnx(source, window, channels)
     plan = make_plan(
         captured.graph, stride=asked.stride, windowed_from=asked.windowed_from, approximate=asked.approximate
     )

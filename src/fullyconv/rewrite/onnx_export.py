@@ -65,6 +65,7 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
     from fullyconv.analyze import make_plan
     from fullyconv.capture.onnx_file import capture_onnx
     from fullyconv.rewrite.onnx_conversion import build_onnx
+    from fullyconv.rewrite.onnx_module import OnnxModule
 
     module = dense.module
     assert isinstance(module, DenseModule)  # the caller asked
@@ -87,8 +88,9 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
         if plan.windowed or plan.grid.stride_px != dense.grid.stride_px:
             raise ModelError(f"{path}: cannot be written as ONNX: {', '.join(plan.reasons) or plan.grid}")
         exported = build_onnx(plan, captured, dense.card).module
-    exported.program = replace(exported.program, structure=module.program.structure)  # type: ignore[arg-type]
-    return exported  # type: ignore[return-value]  # which build_onnx always makes
+    assert isinstance(exported, OnnxModule)  # which build_onnx always makes
+    exported.program = replace(exported.program, structure=module.program.structure)
+    return exported
 
 
 def _spell_out_divisors(module: DenseModule) -> DenseModule:

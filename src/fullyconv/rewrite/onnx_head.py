@@ -99,5 +99,3 @@ def _is_same(found: Array, expected: Array, batch: int) -> bool:
         return False
     difference = np.abs(found[:batch].astype(np.float64) - expected).max(initial=0)
     return bool(difference <= _SAME_RTOL * np.abs(expected).max(initial=1e-30))
-
-

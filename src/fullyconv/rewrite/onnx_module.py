@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,8 +48,10 @@ class OnnxModule(GridModule):
         self.eval()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxModule:
-        """Returns itself: nothing in it changes."""
-        return self
+        """Returns the same network, whose models and sessions nobody changes, with a buffer of its own."""
+        other = copy.copy(self)
+        other._buffers = {name: value.clone() for name, value in self._buffers.items() if value is not None}
+        return other
 
     @property
     def weight_count(self) -> int:
@@ -97,7 +100,9 @@ class OnnxModule(GridModule):
         maps = [values[self.program.names[cut.tensor]] for cut in head.cuts]
         parts = run_windows(compute, head.cuts, maps, grid, self._choose_batching(head))
         images = len(maps[0])
-        return {output.value: lay_on_grid(part, output, images, grid) for output, part in zip(wanted, parts, strict=True)}
+        return {
+            output.value: lay_on_grid(part, output, images, grid) for output, part in zip(wanted, parts, strict=True)
+        }
 
     def _choose_batching(self, head: OnnxHead) -> Batching:
         if not head.is_free:
