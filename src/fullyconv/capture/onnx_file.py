@@ -81,9 +81,7 @@ def _check_weights(model: ir.Model) -> None:
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
         if tensor is not None and tensor.dtype.is_floating_point() and tensor.size and np.isnan(tensor.numpy().min()):
-            raise ModelError(
-                f"{name}: expected finite weights, got NaN; the training diverged or the file is damaged, use an earlier one"
-            )
+            raise ModelError(f"{name}: expected finite weights, got NaN; the training diverged or the file is damaged")
 
 
 class _Reader:

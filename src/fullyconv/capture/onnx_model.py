@@ -133,7 +133,7 @@ def _check_operators(model: ir.Model, path: Path) -> None:
     )
     if unknown:
         raise ModelError(
-            f"{path}: unknown operators {', '.join(list(unknown)[:4])}: they are not part of ONNX, so nothing can run them"
+            f"{path}: unknown operators {', '.join(list(unknown)[:4])}; expected those of ONNX, which alone can be run"
         )
 
 

@@ -10,7 +10,7 @@ import importlib
 import pickle
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from fullyconv.capture.module import check_weights
+from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError, OptionError
 
-__all__ = ["fill_weights", "load_source", "load_weights"]
+__all__ = ["fill_weights", "load_source", "load_weights", "open_source"]
 
 
 def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, ModelCard | None]:
@@ -38,6 +39,10 @@ def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, Mo
         ModelError: the source or its weights cannot be read, do not fit each other, or are not finite.
         OptionError: `source` is neither, or a `.pt2` file is given weights of its own.
     """
+    if is_onnx(source):
+        raise OptionError(
+            f"{source}: expected the network in PyTorch, as a .pt2 file or module:factory, got an ONNX file"
+        )
     if source.endswith(".pt2") or Path(source).is_file():
         if weights is not None:
             raise OptionError(f"{source}: a .pt2 file holds its own weights; leave out --weights")
@@ -47,9 +52,42 @@ def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, Mo
         if weights is not None:
             fill_weights(module, load_weights(weights), weights)
     else:
-        raise OptionError(f"expected a .pt2 file or module:factory, got {source!r}, which is no file")
+        raise OptionError(f"expected a .pt2 or .onnx file or module:factory, got {source!r}, which is no file")
     check_weights(module)
     return module, card
+
+
+def open_source(
+    source: str, weights: Path | None = None, bind: Sequence[str] = (), layout: Layout | None = None
+) -> tuple[nn.Module | OnnxModel, ModelCard | None]:
+    """Returns the classifier that `source` names, an ONNX file included, and its card if it has one.
+
+    Args:
+        source: as for `load_source`, or an `.onnx` file.
+        weights: as for `load_source`.
+        bind: values for inputs of an `.onnx` file beside the image, as `name=value`.
+        layout: of the images of an `.onnx` file, where it does not show.
+
+    Raises:
+        MissingExtraError: onnx, onnx-ir or onnxruntime is not installed.
+        ModelError: the source or its weights cannot be used.
+        OptionError: `source` is none of these, or is given what it has no use for.
+    """
+    if not is_onnx(source):
+        if bind or layout:
+            raise OptionError(f"{source}: --bind and --layout are for .onnx files; leave them out")
+        return load_source(source, weights)
+    if weights is not None:
+        raise OptionError(f"{source}: an .onnx file holds its own weights; leave out --weights")
+    return load_onnx(Path(source), dict(map(_read_binding, bind)), layout), None
+
+
+def _read_binding(text: str) -> tuple[str, float]:
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise OptionError(f"--bind: expected name=value with a number, such as keep=1, got {text!r}") from None
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -52,7 +52,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
-        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2` or `.onnx`.
+        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2` or an
+            `.onnx`, which `load_onnx` may have opened.
         window: the crop size that it was trained on, `(height, width)` in pixels; not needed where the card of
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.

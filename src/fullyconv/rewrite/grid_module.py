@@ -1,4 +1,4 @@
-"""What every dense network does that knows its logits: scores and logits on the grid, with padding where it is asked."""
+"""What every dense network does that knows its logits: scores on the grid, padding where it is asked."""
 
 from __future__ import annotations
 

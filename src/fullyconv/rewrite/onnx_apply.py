@@ -64,8 +64,8 @@ class _Writer:
         finals = {output.value: self._finish(output) for output in self.plan.outputs if output.tensor}
         cut = [cut.tensor for cut in self.plan.cuts]
         self.builder.begin("maps")
-        maps = {tensor: self._expose(tensor)
-                for tensor in dict.fromkeys([*cut, *(output.tensor for output in self.plan.logits)]) if tensor}  # fmt: skip
+        logits = [output.tensor for output in self.plan.logits if output.tensor]
+        maps = {tensor: self._expose(tensor) for tensor in dict.fromkeys([*cut, *logits])}
         for name, value in finals.items():
             self.builder.rename(value, name)
         self.builder.graph.outputs.extend([*finals.values(), *(maps[tensor] for tensor in dict.fromkeys(cut))])

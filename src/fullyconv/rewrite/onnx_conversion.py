@@ -39,7 +39,7 @@ def convert_onnx(
     Raises:
         CaptureError: the model does not run on the window.
         ModelError: a weight is not finite, or a step has no ONNX form.
-        OptionError: neither the file nor the caller says the window; a stride or a layer that the network does not have.
+        OptionError: nobody says the window; a stride or a layer that the network does not have.
     """
     captured = capture_onnx(source, window, channels)
     plan = make_plan(
@@ -74,7 +74,7 @@ def build_onnx(plan: Plan, captured: CapturedOnnx, card: ModelCard | None) -> De
 
 
 def _measure_pixel(graph: Graph) -> int:
-    """Returns about what running the network takes for each pixel: its largest operation's tensors, read and written."""
+    """Returns about what running the network takes for each pixel, by its largest operation."""
     shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
     shapes[graph.image.name] = graph.image.shape
     largest = max(

@@ -74,21 +74,22 @@ class OnnxOriginal:
         """Returns the outputs, by name, for windows `(B, C, h, w)`."""
         return self.collect(self._session, {self.source.image: windows})
 
-    def collect(self, session: OnnxSession, tensors: Mapping[str, Tensor]) -> dict[str, Answer]:
+    def collect(self, session: OnnxSession | None, tensors: Mapping[str, Tensor]) -> dict[str, Answer]:
         """Returns the outputs, by name, that a session with all outputs and logits gives for tensors `(B, ...)`."""
-        wanted = [name for name in (*self.names, *self.logits.values()) if name and name not in tensors]
-        made = dict(tensors) | self.in_batches(tensors, lambda given: session.run(given, wanted))
+        made = dict(tensors)
+        if session is not None:
+            made |= self.in_batches(tensors, session.run)
         answers = {}
-        for name, scores in ((name, made[name]) for name in self.names):
-            logits = self.logits[name]
+        for name in self.names:
+            scores, logits = made[name], made.get(self.logits[name])
             key = name if len(self.names) > 1 else SINGLE
-            answers[key] = Answer(scores, made[logits].reshape(scores.shape) if logits else None)
+            answers[key] = Answer(scores, None if logits is None else logits.reshape(scores.shape))
         return answers
 
     def in_batches(
         self, tensors: Mapping[str, Tensor], compute: Callable[[dict[str, Array]], dict[str, Array]]
     ) -> dict[str, Tensor]:
-        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model was seen to take."""
+        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model takes."""
         step = self.trace.batch
         count = len(next(iter(tensors.values())))
         parts = []
@@ -128,13 +129,13 @@ class OnnxHalves:
     Attributes:
         original: the whole.
         trunk_session: from images to feature maps.
-        head_session: from patches to outputs and logits.
+        head_session: from patches to outputs and logits; None where the maps are the outputs.
         names: of the feature maps.
     """
 
     original: OnnxOriginal
     trunk_session: OnnxSession
-    head_session: OnnxSession
+    head_session: OnnxSession | None
     names: tuple[str, ...]
 
     def trunk(self, images: Tensor) -> list[Tensor]:
@@ -152,9 +153,9 @@ class OnnxHalves:
         return self.original.collect(self.head_session, dict(zip(self.names, patches, strict=True)))
 
 
-def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, OnnxSession, tuple[str, ...]]:
+def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, OnnxSession | None, tuple[str, ...]]:
     source = original.source
-    shown = [name for name in original.logits.values() if name]
+    shown = [name for name in original.logits.values() if name in _find_after(source, names)]
     known = {str(value.name) for node in source.model.graph for value in node.outputs}
     missing = [name for name in names if name not in known]
     if missing:
@@ -173,11 +174,20 @@ def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, O
     try:
         trunk_part = ir.convenience.extract(trunk, inputs=[source.image], outputs=list(names))
         ends = [name for name in (*original.names, *shown) if name not in names]
-        head_part = ir.convenience.extract(head, inputs=list(names), outputs=ends)
+        head_part = ir.convenience.extract(head, inputs=list(names), outputs=ends) if ends else None
     except ValueError:
         raise SplitError(f"{', '.join(names)}: the head gets something past the split") from None
     trunk_part.inputs[0].shape = ir.Shape(["batch", original.window.shape[1], "height", "width"])
-    return _open(source, trunk_part), _open(source, head_part), tuple(names)
+    return _open(source, trunk_part), _open(source, head_part) if head_part is not None else None, tuple(names)
+
+
+def _find_after(source: OnnxModel, names: Sequence[str]) -> set[str]:
+    """Returns the names of what depends on some values."""
+    found = set(names)
+    for node in source.model.graph:
+        if any(value is not None and value.name in found for value in node.inputs):
+            found.update(str(value.name) for value in node.outputs)
+    return found - set(names)
 
 
 def _open(source: OnnxModel, part: ir.Graph) -> OnnxSession:

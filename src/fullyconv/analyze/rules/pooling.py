@@ -11,7 +11,7 @@ from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import RewrittenLayer, SlidingPool
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.pool_along import carry_pool_along, narrow_pool
-from fullyconv.graph import AdaptivePool, Node, WindowPool
+from fullyconv.graph import AdaptivePool, Node, Pair, WindowPool
 
 
 @rule(WindowPool)
@@ -19,7 +19,8 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A pool of a map is the same pool of the dense map; padding and rounding up are noted.
 
     A pool whose kernel covers the whole feature map is a global pool, as in older residual networks: its stride is
-    not the trunk's, so it is evaluated at every cell of the grid.
+    not the trunk's, so it is evaluated at every cell of the grid. So is one that reaches beyond the map, as networks
+    from Caffe have it, where what it finds there does not count.
     A pool along the channels only stays within each cell.
     """
     op = node.op
@@ -30,9 +31,8 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    is_plain = op.dilation == (1, 1) and not any(map(any, op.padding))
-    if is_plain and op.kernel == field.extent and max(op.kernel) > 1:
-        return (pool_window(node, field, op, build),)
+    if max(field.extent) > 1 and _covers(op, field.extent):
+        return (pool_window(node, field, replace(op, kernel=field.extent), build),)
     kernels = [(size - 1) * d + 1 for size, d in zip(op.kernel, op.dilation, strict=True)]
     slides = [
         Sliding(kernel, stride, before, after, op.ceil_mode)
@@ -44,6 +44,18 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     tensor = build.emit(node, op, (field.tensor,))
     axes = make_map_axes(field.axes[0], field.axes[1], (lines[0].extent, lines[1].extent))
     return (replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1]),)
+
+
+def _covers(op: WindowPool, extent: Pair) -> bool:
+    """Returns whether there is one place for the kernel and it covers a whole map, and nothing else that counts."""
+    sides = list(zip(extent, op.kernel, op.stride, op.padding, strict=True))
+    fits = all(
+        kernel - before >= cells and Sliding(kernel, stride, before, after, op.ceil_mode).count(cells) == 1
+        for cells, kernel, stride, (before, after) in sides
+    )
+    is_exact = op.kernel == extent and not any(map(any, op.padding))
+    ignores_rest = op.kind == "max" or op.divisor is not None or not op.count_include_pad
+    return op.dilation == (1, 1) and fits and (is_exact or ignores_rest)
 
 
 @rule(AdaptivePool)
