@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullyconv.capture.macs import count_macs
+from fullyconv.capture.onnx_agreement import check_update
 from fullyconv.capture.onnx_arrangements import ARRANGEMENTS
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.capture.onnx_operations import NORMALISERS, OnnxUse
@@ -64,6 +65,8 @@ def capture_onnx(source: OnnxModel, window: Pair | None = None, channels: int | 
         raise OptionError("window: the file takes images of any size; pass the (height, width) that it was trained on")
     _check_weights(source.model)
     found = trace(source, (source.channels or channels or _suggest_channels(source), *size))
+    if source.was_updated:
+        check_update(source, found)
     return _Reader(source, found).read()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fullyconv.capture.onnx_single_axes import divide_slices
 from fullyconv.errors import ModelError, OptionError, require_extra
 from fullyconv.graph import Pair
 
@@ -43,6 +44,10 @@ class OnnxModel:
         window: the `(height, width)` that the file says, None where it does not.
         batch: the batch size that the file says, None where it does not.
         dtype: of the image, as numpy calls it.
+        path: of the file.
+        bound: the values of inputs beside the image.
+        was_updated: whether its operators were older than `OPSET`.
+        was_channels_last: whether its images are `(N, height, width, C)`.
     """
 
     model: ir.Model
@@ -51,6 +56,10 @@ class OnnxModel:
     window: Pair | None
     batch: int | None
     dtype: str
+    path: Path
+    bound: Mapping[str, Any]
+    was_updated: bool
+    was_channels_last: bool
 
 
 def is_onnx(model: object) -> bool:
@@ -73,17 +82,33 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
     """
     for module in ("onnx", "onnx_ir", "onnxruntime"):
         require_extra(module, "onnx")
-    model = _read(path)
+    model = read_model(path)
     _simplify(model, path)
     _check_operators(model, path)
     _bind(model, dict(bind or {}), path)
     image = _find_image(model, path)
-    if layout == "nhwc" or (layout is None and _is_channels_last(image)):
+    is_last = layout == "nhwc" or (layout is None and _is_channels_last(image))
+    if is_last:
         image = _put_channels_first(model, image)
-    return _describe(model, image)
+    divide_slices(model)
+    updated = _update(model, path)
+    _name_nodes(updated)
+    name = str(image.name)
+    assert image.shape is not None and image.dtype is not None  # as _find_image chose it
+    batch, channels, height, width = (size if isinstance(size, int) and size > 0 else None for size in image.shape)
+    window = (height, width) if height and width else None
+    return OnnxModel(
+        updated, name, channels, window, batch, str(image.dtype.numpy()),
+        path, dict(bind or {}), updated is not model, is_last,
+    )  # fmt: skip
 
 
-def _read(path: Path) -> ir.Model:
+def read_model(path: Path) -> ir.Model:
+    """Returns the model of a file as it is, its weights in memory unless they are very large.
+
+    Raises:
+        ModelError: the file is absent, damaged or no ONNX.
+    """
     import onnx_ir as ir
 
     if not path.is_file():
@@ -196,17 +221,7 @@ def _put_channels_first(model: ir.Model, image: ir.Value) -> ir.Value:
     return outer
 
 
-def _describe(model: ir.Model, image: ir.Value) -> OnnxModel:
-    updated = _update(model)
-    _name_nodes(updated)
-    name = str(image.name)
-    assert image.shape is not None and image.dtype is not None  # as _find_image chose it
-    batch, channels, height, width = (size if isinstance(size, int) and size > 0 else None for size in image.shape)
-    window = (height, width) if height and width else None
-    return OnnxModel(updated, name, channels, window, batch, str(image.dtype.numpy()))
-
-
-def _update(model: ir.Model) -> ir.Model:
+def _update(model: ir.Model, path: Path) -> ir.Model:
     """Returns the model with operators of at least `OPSET`; large weights are put aside while that is done."""
     import onnx
     import onnx_ir as ir
@@ -226,7 +241,7 @@ def _update(model: ir.Model) -> ir.Model:
         updated = ir.from_proto(onnx.version_converter.convert_version(proto, OPSET))
     except Exception as error:
         raise ModelError(
-            f"its operators cannot be brought from opset {graph.opset_imports['']} to {OPSET}: {error}"
+            f"{path}: its operators cannot be brought from opset {graph.opset_imports['']} to {OPSET}: {error}"
         ) from None
     for value in list(updated.graph.inputs):
         if value.name in aside:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fullyconv.analyze.plan import FeatureMap
 from fullyconv.atomic import write_whole
-from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
+from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights, read_model
 from fullyconv.card import ModelCard
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.grid import Grid
@@ -79,7 +79,7 @@ def load_onnx_dense(path: Path) -> DenseModel:
     """
     for name in ("onnx", "onnx_ir", "onnxruntime"):
         require_extra(name, "onnx")
-    model = _read(path)
+    model = read_model(path)
     data = {name.removeprefix("fullyconv."): text for name, text in model.metadata_props.items()
             if name.startswith("fullyconv.")}  # fmt: skip
     if "format" not in data:
@@ -98,26 +98,12 @@ def _build(path: Path, model: ir.Model, data: dict[str, Any]) -> DenseModel:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
     values = {name: load_value(kind, data[name]) for name, kind in _PARTS.items()}
-    head = _read(path.with_name(data["head"])) if "head" in data else None
+    head = read_model(path.with_name(data["head"])) if "head" in data else None
     module = OnnxModule(values["program"], model, head)
     dense = DenseModel(
         values["grid"], values["card"], values["report"], module, values["margins_px"], values["feature_maps"]
     )
     return dense.with_border(dense.card.border)
-
-
-def _read(path: Path) -> ir.Model:
-    import onnx_ir as ir
-
-    if not path.is_file():
-        raise ModelError(f"{path}: expected a dense network (.onnx), found no file")
-    try:
-        model = ir.load(path)
-        if measure_weights(model) < LARGEST_IN_MEMORY:
-            ir.external_data.load_to_model(model)
-        return model
-    except Exception as error:  # damaged files fail in any way
-        raise ModelError(f"{path}: not a whole ONNX file ({type(error).__name__})") from None
 
 
 def _write(model: ir.Model, path: Path, metadata: dict[str, str]) -> None:
