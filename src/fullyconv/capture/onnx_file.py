@@ -16,7 +16,7 @@ from fullyconv.capture.onnx_arrangements import ARRANGEMENTS
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.capture.onnx_operations import NORMALISERS, OnnxUse
 from fullyconv.capture.onnx_trace import Trace, list_reads, trace
-from fullyconv.errors import CaptureError, ModelError, OptionError
+from fullyconv.errors import ModelError, OptionError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Shape, Value
 
 if TYPE_CHECKING:
@@ -105,9 +105,6 @@ class _Reader:
         model = self.source.model
         nodes = tuple(self._read_node(node) for node in model.graph if self._depends(node))
         outputs = tuple(str(value.name) for value in model.graph.outputs)
-        constant = [name for name in outputs if name not in self.trace.depending]
-        if constant:
-            raise CaptureError(f"the model's output {constant[0]} does not depend on the image")
         constants = {name: self._make_constant(name) for name in self.used}
         graph = Graph(self._make_value(self.source.image), nodes, constants, outputs)
         return CapturedOnnx(graph, self.source, self.trace, self.arrays)

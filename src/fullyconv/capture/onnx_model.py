@@ -85,7 +85,7 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
     model = read_model(path)
     _simplify(model, path)
     _check_operators(model, path)
-    _bind(model, dict(bind or {}), path)
+    bound = _bind(model, dict(bind or {}), path)
     image = _find_image(model, path)
     is_last = layout == "nhwc" or (layout is None and _is_channels_last(image))
     if is_last:
@@ -99,7 +99,7 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
     window = (height, width) if height and width else None
     return OnnxModel(
         updated, name, channels, window, batch, str(image.dtype.numpy()),
-        path, dict(bind or {}), updated is not model, is_last,
+        path, bound, updated is not model, is_last,
     )  # fmt: skip
 
 
@@ -162,10 +162,11 @@ def _check_operators(model: ir.Model, path: Path) -> None:
         )
 
 
-def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> None:
-    """Makes weights of inputs."""
+def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Makes weights of inputs, and returns them as arrays."""
     import onnx_ir as ir
 
+    bound = {}
     for value in list(model.graph.inputs):
         if value.name in bind:
             given = np.asarray(bind.pop(value.name))
@@ -174,11 +175,13 @@ def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> None:
             if value.shape is not None and len(sizes) == len(value.shape) and array.size == 1:
                 array = np.full(sizes, array.reshape(()))
             value.const_value = ir.tensor(array, name=value.name)
+            bound[str(value.name)] = array
             model.graph.inputs.remove(value)
             model.graph.register_initializer(value)
     if bind:
         names = ", ".join(str(value.name) for value in model.graph.inputs)
         raise OptionError(f"{path}: has no input {next(iter(bind))!r} to bind; its inputs are {names}")
+    return bound
 
 
 def _find_image(model: ir.Model, path: Path) -> ir.Value:

@@ -68,6 +68,9 @@ def trace(source: OnnxModel, size: tuple[int, int, int]) -> Trace:
     names = [str(value.name) for node in source.model.graph for value in node.outputs if value.name]
     session = OnnxSession(source.model, extra_outputs=names, rewrites=False)
     outputs = [str(value.name) for value in source.model.graph.outputs]
+    constant = [name for name in outputs if name not in depending]
+    if constant:
+        raise CaptureError(f"the model's output {constant[0]} does not depend on the image")
     problems = []
     for batch in dict.fromkeys((BATCH, 1, source.batch or 1)):
         windows = make_windows(source, (batch, *size))

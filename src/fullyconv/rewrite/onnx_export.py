@@ -7,7 +7,7 @@ import warnings
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -97,9 +97,9 @@ def _spell_out_divisors(module: DenseModule) -> DenseModule:
     """Returns the network with sums over windows as averages times a number: the exporter forgets other divisors."""
     instructions: list[Instruction] = []
     for call in module.program.instructions:
-        if isinstance(call, Call) and call.target == "aten.avg_pool2d.default" and call.args[-1] is not None:
-            kernel, divisor, name = call.args[1], call.args[-1], call.outputs[0]
-            instructions.append(replace(call, args=(*call.args[:-2], True, None), outputs=(f"{name}:mean",)))
+        if _is_average(call) and len(call.args) > 6 and call.args[6] is not None:
+            kernel, divisor, name = call.args[1], call.args[6], call.outputs[0]
+            instructions.append(replace(call, args=(*call.args[:5], True, None), outputs=(f"{name}:mean",)))
             factor = prod(kernel) / divisor
             instructions.append(Call("aten.mul.Tensor", (Ref(f"{name}:mean"), factor), outputs=(name,)))
         else:
@@ -107,6 +107,10 @@ def _spell_out_divisors(module: DenseModule) -> DenseModule:
     weights = {name: module.get_weight(name) for name in module.weight_names}
     parameters = frozenset(name for name, _ in module.named_parameters())
     return DenseModule(replace(module.program, instructions=tuple(instructions)), weights, parameters)
+
+
+def _is_average(call: Instruction) -> TypeGuard[Call]:
+    return isinstance(call, Call) and call.target == "aten.avg_pool2d.default"
 
 
 class _Flat(nn.Module):
