@@ -27,8 +27,8 @@ original on pixel crops and its head on patches of the feature map, on an image 
 and on a wider one with rest pixels. "Error" is the largest difference relative to the largest score over the
 comparisons that the guarantee promises. Where a conversion computes weights, which a float32 network keeps rounded,
 the float64 error is that of a conversion in float64. "Rounding" means equal in float64, but in float32 further
-apart than verification allows. "Shared" is the share of the arithmetic that neighbouring windows share; the rest is done
-for each window. Windows are smaller than the defaults where a network allows it, a few timm networks have fewer
+apart than verification allows. "Shared" is the share of the arithmetic that neighbouring windows share; the rest is
+done for each window. Windows are smaller than the defaults where a network allows it, a few timm networks have fewer
 blocks, and those of transformers are built small: that changes times and shares, not operations. Seconds are those
 of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside: they are upper bounds.
 """
