@@ -106,6 +106,17 @@ class Norm(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupNorm(Operation):
+    """Normalisation of `groups` groups of axis 1, each with all later axes, by their own mean and variance.
+
+    Instance normalisation has a group for each channel. Inputs: x, weight `(C,)`, bias `(C,)`.
+    """
+
+    groups: int
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
 class PRelu(Operation):
     """Leaky rectifier with learned slopes over axis 1. Inputs: x, slope `(C,)` or `(1,)`."""
 

@@ -16,12 +16,13 @@ WINDOW = (24, 33)
 
 
 def pool_slowly(x: torch.Tensor, rows: int, columns: int, kind: str) -> torch.Tensor:
-    """Returns for each cell the pool over the window around it, one cell after the other; borders repeat."""
-    padded = F.pad(x, ((columns - 1) // 2, columns // 2, (rows - 1) // 2, rows // 2), "replicate")
+    """Returns for each cell the pool over the window centred at it, or the nearest one that lies in the image."""
     result = torch.empty_like(x)
     for i in range(x.shape[2]):
         for j in range(x.shape[3]):
-            part = padded[:, :, i : i + rows, j : j + columns]
+            top = min(max(i - (rows - 1) // 2, 0), x.shape[2] - rows)
+            left = min(max(j - (columns - 1) // 2, 0), x.shape[3] - columns)
+            part = x[:, :, top : top + rows, left : left + columns]
             result[:, :, i, j] = part.mean((2, 3)) if kind == "average" else part.amax((2, 3))
     return result
 

@@ -85,7 +85,7 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
     node = next(node for node in graph.nodes if value in node.outputs)
     field = fields.get(name)
     inner = tuple(size for size in value.shape[1:] if size > 1) or (1,)
-    if field is None or not field.is_settled:
+    if field is None or not field.is_settled or field.is_spread:
         return Output(name, "", (), (), inner)
     if not field.is_window_vector:
         field = build.pool_bins(node, field, "max", field.extent)  # bins of one cell: the cells as channels

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fullyconv.graph import Operation, Pair, Shape
 from fullyconv.grid import Grid
 
@@ -14,12 +17,22 @@ Activation = Literal["sigmoid", "softmax", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A re-ordering of values: reshape to `view`, permute by `order`, broadcast to `full`, reshape to `shape`."""
+    """A re-ordering of values: reshape to `view`, permute by `order`, broadcast to `full`, reshape to `shape`.
+
+    Of a constant that is the same at all positions, `first_cell` keeps one: the first of the last two axes.
+    """
 
     view: Shape
     order: tuple[int, ...]
     full: Shape
     shape: Shape
+    first_cell: bool = False
+
+    def arrange(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Returns the values in the new order."""
+        ordered = values.reshape(self.view).transpose(self.order)
+        arranged = np.broadcast_to(ordered, self.full).reshape(self.shape)
+        return arranged[..., :1, :1] if self.first_cell else arranged
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +148,28 @@ class BinPool(Operation):
 
 @dataclass(frozen=True, slots=True)
 class SlidingPool(Operation):
-    """For each cell, the pool over the `extent` cells around it; beyond the image's border, its last cells repeat."""
+    """For each cell, the pool over the `extent` cells around it.
+
+    Near the image's border it is that of the nearest `extent` cells that lie in the image. A `divisor` takes the
+    place of the number of cells in an average.
+    """
 
     kind: Literal["max", "average"]
     extent: Pair
+    divisor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingNorm(Operation):
+    """Each of `groups` groups of neighbouring channels by its mean and variance over the `extent` cells around.
+
+    Near the image's border, over the nearest `extent` cells that lie in the image. An extent of one cell is
+    exact: there are no other cells. Weights: scale and shift `(C, 1, 1)`, or None.
+    """
+
+    groups: int
+    extent: Pair
+    eps: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ def find_needed(graph: Graph) -> list[Node]:
 
 
 def _is_settled(field: Field | None) -> bool:
-    return field is not None and field.is_settled
+    # A statistic of the window around each cell has more cells than the value has: windows cut the map before it.
+    return field is not None and field.is_settled and not field.is_spread
 
 
 def _find_feature_maps(

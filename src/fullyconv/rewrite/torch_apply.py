@@ -14,8 +14,9 @@ from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
 from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
 from fullyconv.capture.torch_export import CapturedModel
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
+from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction, Program, WindowedHead
-from fullyconv.rewrite.torch_steps import Lowering, lower_step
+from fullyconv.rewrite.torch_steps import lower_step
 
 _VIEWS = frozenset({"aten.view.default", "aten._unsafe_view.default"})
 
@@ -122,6 +123,7 @@ def _reorder(tensor: torch.Tensor, weight: Weight) -> torch.Tensor:
     if weight.layout is not None:
         ordered = tensor.reshape(weight.layout.view).permute(weight.layout.order)
         tensor = ordered.expand(weight.layout.full).reshape(weight.layout.shape)
+        tensor = tensor[..., :1, :1] if weight.layout.first_cell else tensor
     return tensor.clone()
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from fullyconv.analyze.plan import (
     Add,
@@ -17,49 +14,18 @@ from fullyconv.analyze.plan import (
     Original,
     ShuffleChannels,
     SliceChannels,
+    SlidingNorm,
     SlidingPool,
-    Step,
     ToGrid,
 )
 from fullyconv.capture.calls import Call, Ref, map_arg
 from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, WindowPool
 from fullyconv.rewrite.kernels import find_bin
+from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool
 
 _TO_THE_END = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Lowering:
-    """What one step becomes.
-
-    Attributes:
-        step: the step.
-        op: its operation.
-        inputs: the names of its inputs.
-        weights: a reference to each weight, None for a missing one.
-        call: the classifier's own call of the step's node.
-    """
-
-    step: Step
-    op: Any
-    inputs: tuple[str, ...]
-    weights: tuple[Ref | None, ...]
-    call: Call
-
-    def make(self, target: str, *args: Any) -> list[Instruction]:
-        """Returns one call on the first input that gives the step's output."""
-        return [Call(target, (Ref(self.inputs[0]), *args), outputs=(self.step.output,))]
-
-    def chain(self, *calls: tuple[str, tuple[Any, ...]]) -> list[Instruction]:
-        """Returns calls, each on the result of the one before."""
-        names = [f"{self.step.output}/{i}" for i in range(len(calls) - 1)]
-        sources = [self.inputs[0], *names]
-        outputs = [*names, self.step.output]
-        return [
-            Call(target, (Ref(source), *args), outputs=(output,))
-            for (target, args), source, output in zip(calls, sources, outputs, strict=True)
-        ]
 
 
 def lower_step(lowering: Lowering) -> list[Instruction]:
@@ -184,39 +150,6 @@ def _lower_bins(low: Lowering) -> list[Instruction]:
     return [*calls, Call("aten.cat.default", (parts, 1), outputs=(low.step.output,))]
 
 
-def _lower_sliding(low: Lowering) -> list[Instruction]:
-    """Running sums, so that the cost does not grow with the window; in float64, because they are long."""
-    op: SlidingPool = low.op
-    (rows, columns), end = op.extent, _TO_THE_END
-    pads = [(columns - 1) // 2, columns // 2, (rows - 1) // 2, rows // 2]
-    if op.kind == "max":
-        return low.chain(
-            ("aten.pad.default", (pads, "replicate")),
-            ("aten.max_pool2d.default", ([rows, 1], [1, 1])),
-            ("aten.max_pool2d.default", ([1, columns], [1, 1])),
-        )
-    name = low.step.output
-    calls: list[Instruction] = [
-        Call("aten.pad.default", (Ref(low.inputs[0]), pads, "replicate"), outputs=(f"{name}/padded",))
-    ]
-    last = f"{name}/padded"
-    for axis, size, before in ((2, rows, [0, 0, 1, 0]), (3, columns, [1, 0])):
-        part = f"{name}/{axis}"
-        calls += [
-            Call("aten.cumsum.default", (Ref(last), axis), {"dtype": torch.float64}, (f"{part}/sums",)),
-            Call("aten.constant_pad_nd.default", (Ref(f"{part}/sums"), before), outputs=(f"{part}/from0",)),
-            Call("aten.slice.Tensor", (Ref(f"{part}/from0"), axis, size, end), outputs=(f"{part}/upper",)),
-            Call("aten.slice.Tensor", (Ref(f"{part}/from0"), axis, 0, -size), outputs=(f"{part}/lower",)),
-            Call("aten.sub.Tensor", (Ref(f"{part}/upper"), Ref(f"{part}/lower")), outputs=(f"{part}/sum",)),
-        ]
-        last = f"{part}/sum"
-    return [
-        *calls,
-        Call("aten.div.Tensor", (Ref(last), rows * columns), outputs=(f"{name}/mean",)),
-        Call("aten.type_as.default", (Ref(f"{name}/mean"), Ref(low.inputs[0])), outputs=(name,)),
-    ]
-
-
 def _lower_to_grid(low: Lowering) -> list[Instruction]:
     op: ToGrid = low.op
     return [GridCall(low.inputs[0], low.step.output, op.step, op.stride_px)]
@@ -254,7 +187,8 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     SliceChannels: _lower_slice,
     CropMap: _lower_crop,
     BinPool: _lower_bins,
-    SlidingPool: _lower_sliding,
+    SlidingPool: lower_sliding_pool,
+    SlidingNorm: lower_sliding_norm,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
 }

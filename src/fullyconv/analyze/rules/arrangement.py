@@ -22,7 +22,7 @@ def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A statistic of the window around each cell has its rows and columns already; refused: anything else."""
     field = get_field(inputs)
     if not field.is_spread or len(field.axes) != 4:
-        return Refusal("a value of the whole window is spread over the map", "squeeze-excitation")
+        return Refusal("a value of the whole window is spread over the map", "inputs")
     axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
     return (replace(field, axes=axes, is_spread=False),)
 

@@ -70,7 +70,7 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
 
     The kernel of `op` says over which: it is the field's extent there, and 1 elsewhere.
     """
-    if node.name in build.aim.spread:
+    if node.name in build.aim.spread and op.kernel == field.extent:
         return _spread(node, field, op, build)
     pooled = [size > 1 for size in op.kernel]
     if any(pooled):
@@ -91,7 +91,7 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
 
 def _spread(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
     """Returns the pool over a window around each cell of the map: a local approximation, made on request."""
-    tensor = build.emit(node, SlidingPool(op.kind, field.extent), (field.tensor,))
+    tensor = build.emit(node, SlidingPool(op.kind, field.extent, op.divisor), (field.tensor,))
     build.note_approximation(node, f"pools a sliding window of {field.extent[0]} x {field.extent[1]} cells")
-    y, x = (line.widen((line.extent - 1) // 2, line.extent // 2) for line in (field.y, field.x))
+    y, x = field.y.widen_to_window(), field.x.widen_to_window()
     return drop_map(replace(field, tensor=tensor, y=y, x=x, is_spread=True))
