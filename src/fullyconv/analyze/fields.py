@@ -95,8 +95,8 @@ class Field:
         return places[0] if places else None
 
     def is_channel_axis(self, axis: int) -> bool:
-        """Returns whether an axis holds all channels and nothing else."""
-        return bool(self.axes[axis]) and set(self.axes[axis]) == set(self.channels)
+        """Returns whether an axis holds all channels and nothing else; of a single channel, an axis of size 1."""
+        return set(self.axes[axis]) == set(self.channels)
 
     def is_standard(self) -> bool:
         """Returns whether the value is a map `(N, C, H, W)`."""

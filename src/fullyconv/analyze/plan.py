@@ -103,6 +103,17 @@ class ChannelReduce(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class ConvAlongChannels(Operation):
+    """1-D convolution of each cell's channels, seen as `(C, length)`. Weights: `(K, C/groups, k, 1, 1)`, `(K,)`."""
+
+    length: int
+    stride: int
+    padding: int
+    dilation: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShuffleChannels(Operation):
     """The channels, seen as `sizes`, permuted by `order`."""
 

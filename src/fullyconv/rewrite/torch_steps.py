@@ -10,6 +10,7 @@ from fullyconv.analyze.plan import (
     BinPool,
     ChannelNorm,
     ChannelReduce,
+    ConvAlongChannels,
     CropMap,
     Original,
     ShuffleChannels,
@@ -100,6 +101,17 @@ def _lower_channel_reduce(low: Lowering) -> list[Instruction]:
     return low.make(targets[low.op.kind], [1], True)
 
 
+def _lower_conv_along_channels(low: Lowering) -> list[Instruction]:
+    """The channels become the depth of a volume."""
+    op: ConvAlongChannels = low.op
+    numbers = ([op.stride, 1, 1], [op.padding, 0, 0], [op.dilation, 1, 1], op.groups)
+    return low.chain(
+        ("aten.unflatten.int", (1, [-1, op.length])),
+        ("aten.conv3d.default", (*low.weights, *numbers)),
+        ("aten.flatten.using_ints", (1, 2)),
+    )
+
+
 def _lower_shuffle(low: Lowering) -> list[Instruction]:
     op: ShuffleChannels = low.op
     axes = len(op.sizes)
@@ -183,6 +195,7 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     Pad: _lower_pad,
     ChannelNorm: _lower_channel_norm,
     ChannelReduce: _lower_channel_reduce,
+    ConvAlongChannels: _lower_conv_along_channels,
     ShuffleChannels: _lower_shuffle,
     SliceChannels: _lower_slice,
     CropMap: _lower_crop,
