@@ -82,14 +82,17 @@ def test_of_one_cell_it_is_the_norm_of_its_channels() -> None:
 
 
 def test_large_means_do_not_swallow_small_variances() -> None:
-    """In float32, of values near 1000 that vary by 1, and with a step of 1000 in the middle of the image."""
+    """Of values near 1000 that vary by 3, with a step of 1000 in the image, whose squares float32 cannot hold.
+
+    What is left is the distance from the image's mean, 500, in units of 3 and of float32's 6e-8.
+    """
     x = make_map(2) + 1000
     x[..., 6:] += 1000
     single = x.float()
     expected = run_step(SlidingNorm(2, (3, 3), 1e-5), single.double(), None, None)
     result = run_step(SlidingNorm(2, (3, 3), 1e-5), single, None, None)
     assert result.dtype == torch.float32
-    torch.testing.assert_close(result.double(), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(result.double(), expected, rtol=2e-5, atol=2e-5)
 
 
 def test_constant_maps_become_zero() -> None:
@@ -104,7 +107,7 @@ def test_the_cost_of_sums_does_not_grow_with_the_window() -> None:
 
 
 def test_the_cost_of_maxima_grows_with_its_logarithm() -> None:
-    assert list_operations(SlidingPool("max", (64, 1))).count("aten.max_pool2d.default") == 6
+    assert list_operations(SlidingPool("max", (64, 1))).count("aten.maximum.default") == 6
 
 
 def list_operations(op: Operation) -> list[str]:

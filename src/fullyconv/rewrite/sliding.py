@@ -1,6 +1,6 @@
 """Statistics of the window around each cell, as ATen calls whose cost does not grow with the window.
 
-Everything is computed in float64: running sums are long, and a variance is a difference of means. A statistic is
+Statistics are computed in float64: running sums are long, and a variance is a difference of means. A statistic is
 that of the window centred at the cell; where that window would reach beyond the image, that of the nearest window
 that does not. So on an image of one window all cells have the window's own statistic.
 """
@@ -52,13 +52,12 @@ class _Calls:
 
     def find_maxima(self, x: Ref, extent: Pair) -> Ref:
         """Appends the maxima over all windows: of windows twice as large each time, the last ones overlap."""
-        for axis, size in enumerate(extent):
+        for axis, size in ((2, extent[0]), (3, extent[1])):
             reached = 1
             while reached < size:
                 shift = min(reached, size - reached)
-                kernel, dilation = [1, 1], [1, 1]
-                kernel[axis], dilation[axis] = 2, shift
-                x = self.add("max_pool2d.default", x, kernel, [1, 1], [0, 0], dilation)
+                later = self.add("slice.Tensor", x, axis, shift, _TO_THE_END)
+                x = self.add("maximum.default", self.add("slice.Tensor", x, axis, 0, -shift), later)
                 reached += shift
         return x
 
@@ -87,19 +86,31 @@ def lower_sliding_norm(low: Lowering) -> list[Instruction]:
     The image's own mean is taken off first, so that squares do not swallow the variance.
     """
     op: SlidingNorm = low.op
-    calls = _Calls(low.step.output)
-    x = calls.add("unflatten.int", Ref(low.inputs[0]), 1, [op.groups, -1])  # (N, G, C/G, H, W)
-    x = calls.add("sub.Tensor", x, calls.add("mean.dim", x, [2, 3, 4], True, **_EXACT))
-    mean = calls.add("mean.dim", x, [2])
-    square = calls.add("mean.dim", calls.add("mul.Tensor", x, x), [2])
-    sums = calls.sum_boxes(calls.add("cat.default", [mean, square], 1), op.extent)
-    means = calls.repeat_borders(calls.add("div.Tensor", sums, op.extent[0] * op.extent[1]), op.extent)
-    means = calls.add("unflatten.int", means, 1, [2, op.groups, 1])
-    mean, square = (calls.add("select.int", means, 1, place) for place in (0, 1))
-    variance = calls.add("sub.Tensor", square, calls.add("mul.Tensor", mean, mean))
-    variance = calls.add("add.Tensor", calls.add("clamp_min.default", variance, 0.0), op.eps)
-    x = calls.add("mul.Tensor", calls.add("sub.Tensor", x, mean), calls.add("rsqrt.default", variance))
+    calls, like = _Calls(low.step.output), Ref(low.inputs[0])
+    x = calls.add("unflatten.int", like, 1, [op.groups, -1])  # (N, G, C/G, H, W)
+    x = calls.add("sub.Tensor", x, calls.add("mean.dim", x, [2, 3, 4], True))
+    mean, variance = _find_moments(calls, x, op)
+    scale = calls.add("rsqrt.default", calls.add("add.Tensor", variance, op.eps))
+    mean, scale = (_spread(calls, statistic, like, op) for statistic in (mean, scale))
+    x = calls.add("mul.Tensor", calls.add("sub.Tensor", x, mean), scale)
     x = calls.add("flatten.using_ints", x, 1, 2)
     for target, weight in zip(("mul.Tensor", "add.Tensor"), low.weights, strict=True):
         x = calls.add(target, x, weight) if weight is not None else x
     return calls.finish(x, low.inputs[0])
+
+
+def _find_moments(calls: _Calls, x: Ref, op: SlidingNorm) -> tuple[Ref, Ref]:
+    """Appends mean and variance `(N, G, H', W')` of `x` `(N, G, C/G, H, W)` over each whole window in the image."""
+    exact = calls.add("to.dtype", x, torch.float64)
+    mean = calls.add("mean.dim", exact, [2])
+    square = calls.add("mean.dim", calls.add("mul.Tensor", exact, exact), [2])
+    sums = [calls.sum_boxes(part, op.extent) for part in (mean, square)]
+    mean, square = (calls.add("div.Tensor", part, op.extent[0] * op.extent[1]) for part in sums)
+    variance = calls.add("sub.Tensor", square, calls.add("mul.Tensor", mean, mean))
+    return mean, calls.add("clamp_min.default", variance, 0.0)
+
+
+def _spread(calls: _Calls, statistic: Ref, like: Ref, op: SlidingNorm) -> Ref:
+    """Appends a statistic `(N, G, H', W')` as one `(N, G, 1, H, W)` for each cell, in another tensor's number type."""
+    spread = calls.repeat_borders(calls.add("type_as.default", statistic, like), op.extent)
+    return calls.add("unsqueeze.default", spread, 2)
