@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-from fullyconv.errors import ModelError
+from fullyconv.errors import ModelError, OptionError
 
 Colour = Literal["rgb", "bgr", "grey"]
 Activation = Literal["sigmoid", "softmax", "none"]
@@ -68,3 +68,13 @@ class ModelCard:
                     f"card: expected 1 or {self.channels} preprocessing values for {self.channels} channels, "
                     f"got {len(values)}"
                 )
+
+
+def check_border(border: str) -> None:
+    """Checks that there is such a border.
+
+    Raises:
+        OptionError: there is not.
+    """
+    if border not in get_args(Border):
+        raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {border!r}")

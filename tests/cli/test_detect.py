@@ -98,6 +98,29 @@ def test_options_reach_the_search(model: Path, tmp_path: Path, capsys: pytest.Ca
     assert "nothing found" in capsys.readouterr().out
 
 
+def test_the_border_can_be_chosen(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(1, 3, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 64, 1), nn.Sigmoid())
+    padded = nn.Sequential(*layers).eval()
+    dense = fullyconv.convert(padded, window=(WINDOW, WINDOW))
+    dense.save(tmp_path / "dense.pt2")
+    image = save_image(tmp_path / "one.png", (10, 20, 16))
+    scores = {}
+    for border in ("image", "first-order", "window"):
+        options = ("--no-pictures", "--scales", "1", "--threshold", 0, "--nms", 1)
+        assert run(tmp_path / "dense.pt2", image, "-o", tmp_path / border, "--border", border, *options) == 0
+        record = json.loads((tmp_path / border / "one.json").read_text())
+        assert record["model"]["border"] == border
+        scores[border] = {tuple(each["box_xyxy"]): each["score"] for each in record["detections"]}
+    box = max(scores["window"], key=scores["window"].__getitem__)
+    x0, y0 = int(box[0]), int(box[1])
+    pixels = np.asarray(Image.open(image), np.float32)[y0 : y0 + WINDOW, x0 : x0 + WINDOW] / 255
+    with torch.no_grad():
+        crop = float(padded(torch.from_numpy(pixels)[None, None]))
+    assert scores["window"][box] == pytest.approx(crop, abs=1e-5)
+    assert scores["window"] != scores["image"] != scores["first-order"]
+
+
 def test_the_same_bytes_again(model: Path, tmp_path: Path) -> None:
     image = save_image(tmp_path / "one.png", (10, 20, 16))
     for name in ("a", "b"):

@@ -34,6 +34,7 @@ def test_everything_is_in_it() -> None:
             "classes": ["bus", "ground"],
             "background": "ground",
             "activation": "softmax",
+            "border": "image",
         },
         "settings": {
             "scales": [1.0, 0.5],

@@ -60,9 +60,12 @@ def build_gated() -> nn.Module:
 
 
 NETWORKS = {
-    "plain": (build_plain, (14, 18)),
-    "padded": (build_padded, (16, 16)),
-    "gated": (build_gated, (16, 16)),
+    "plain": (build_plain, (14, 18), "image"),
+    "padded": (build_padded, (16, 16), "image"),
+    "padded to first order": (build_padded, (16, 16), "first-order"),
+    "padded like crops": (build_padded, (16, 16), "window"),
+    "gated": (build_gated, (16, 16), "image"),
+    "gated to first order": (build_gated, (16, 16), "first-order"),
 }
 
 
@@ -78,8 +81,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(params=NETWORKS)
 def dense(request: pytest.FixtureRequest) -> DenseModel:
     torch.manual_seed(5)
-    build, window = NETWORKS[request.param]
-    return fullyconv.convert(build().eval(), window=window)
+    build, window, border = NETWORKS[request.param]
+    return fullyconv.convert(build().eval(), window=window, border=border)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_tiled_equals_whole(dense: DenseModel, size: tuple[int, int], tile_px: i
 
 
 def test_forgotten_margins_would_show(dense_with_margins: DenseModel) -> None:
-    careless = dataclasses.replace(dense_with_margins, margins_px=((0, 0), (0, 0)))
+    careless = dataclasses.replace(dense_with_margins, image_margins_px=((0, 0), (0, 0)))
     image = make_image((57, 71))
     expected = score_whole(dense_with_margins, image)
     np.testing.assert_allclose(scan(dense_with_margins, image, tile_px=900).scores, expected, atol=1e-5)

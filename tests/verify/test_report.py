@@ -17,6 +17,13 @@ def make_comparison(guarantee: str, error: float, dtype: str = "float32", detail
     )  # fmt: skip
 
 
+def make_fidelity() -> Fidelity:
+    return Fidelity(
+        "kind", "an image", (64, 128), 12, 0.5, 0.125, 0.75, None, (0, 1, 2), (8, 4, 40, 20), "top right", 0.25,
+        moved_px=2, moved_difference=0.05,
+    )  # fmt: skip
+
+
 def test_it_passes_only_if_everything_did():
     good, bad = make_comparison("window", 1e-6), make_comparison("image crops", 1e-2)
     assert VerifyReport("image crops", (good,)).passed
@@ -41,7 +48,7 @@ def test_text_names_the_verdict_the_worst_and_the_distance():
     report = VerifyReport(
         "feature windows",
         (make_comparison("window", 1e-6), make_comparison("feature windows", 1e-2)),
-        (Fidelity("kind", "an image", (64, 128), 12, 0.5, 0.125, 0.75, None),),
+        (make_fidelity(),),
         ("something was not checked",),
         seed=11,
     )
@@ -50,7 +57,9 @@ def test_text_names_the_verdict_the_worst_and_the_distance():
     assert "window          float32  equal      relative error 1.0e-06 (allowed 2e-05), 12 windows" in text
     assert "failed: feature windows, float32, kind (scores), an image 128x64: relative error 1.0e-02" in text
     assert "at cell (0, 1, 2)" in text
-    assert "difference at most 0.5, mean 0.125, correlation 0.750, same class -" in text
+    assert "difference at most 0.5, mean 0.125, correlation 0.750, same class -; worst in the window" in text
+    assert "x 8-40, y 4-20, and at the top right of the image" in text
+    assert "for a heat map: it is 2.5 times as far from crops as crops moved by 2 pixels are; it shows roughly" in text
     assert text.endswith("note: something was not checked")
 
 

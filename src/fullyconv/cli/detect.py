@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from fullyconv.card import Border
 from fullyconv.cli.detect_options import DetectOptions
 from fullyconv.errors import ImageError
 
@@ -28,6 +29,7 @@ def detect(
     /,
     *images: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    border: Border | None = None,
     pictures: bool = True,
     options: DetectOptions = _AS_THEY_ARE,
 ) -> int:
@@ -39,6 +41,8 @@ def detect(
         model: a converted network, written by fullyconv convert.
         images: image files, and folders of them.
         output: the folder for the results; made if it is not there.
+        border: for networks that pad, where the padding is: at the image's border (fast); at the window's to first
+            order (nearer to crops); at the window's exactly (as slow as crops). By default as it was converted.
         pictures: write pictures with boxes and heat.
         options: what to look for, at which sizes, and when two boxes are one object.
     """
@@ -50,7 +54,9 @@ def detect(
     settings = options.to_settings()
     found = find_images(images)
     targets = choose_targets(found, output)
-    search = Search(model=model, dense=fullyconv.load(model), settings=settings, pictures=pictures)
+    dense = fullyconv.load(model)
+    dense = dense.with_border(border or dense.card.border)
+    search = Search(model=model, dense=dense, settings=settings, pictures=pictures)
     search.check_classes()
     with use_folder(output), _show_bars() as bars:
         failures = _search_all(search, zip(found, targets, strict=True), bars, total=len(found))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fullyconv.card import Border
+
 
 def verify(
     dense: Path,
@@ -15,6 +17,7 @@ def verify(
     *,
     against: str,
     weights: Path | None = None,
+    border: Border | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Compares a converted network with the classifier it came from; exit code 1 says that they differ.
@@ -24,6 +27,8 @@ def verify(
         images: images or folders to compare on; its own random ones if none are given.
         against: the classifier: a .pt2 file, or module:factory importable from the current directory.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
+        border: where the network's padding is to be while its distance from crops is measured: image, first-order
+            or window; by default as it was converted.
         as_json: print JSON and nothing else.
     """
     import fullyconv
@@ -31,6 +36,7 @@ def verify(
 
     module, _ = load_source(against, weights)
     network = fullyconv.load(dense)
+    network = network.with_border(border or network.card.border)
     report = fullyconv.verify(network, module, images=_find(images))
     print(report.to_json() if as_json else report)
     return 0 if report.passed else 1

@@ -4,7 +4,8 @@
       "format": 1,
       "image": {"path": str, "width": int, "height": int},
       "model": {"path": str, "window": {"width": int, "height": int}, "stride": {"x": int, "y": int},
-                "channels": int, "classes": [str], "background": str or null, "activation": str},
+                "channels": int, "classes": [str], "background": str or null, "activation": str,
+                "border": str},
       "settings": {"scales": [float] or null (automatic), "scale_step": float, "threshold": float,
                    "min_object": {"width": int, "height": int} or null, "classes": [str] or null (all),
                    "nms_iou": float, "nms_across_classes": bool, "output": str or null (the first)},
@@ -66,6 +67,7 @@ def _describe_model(dense: DenseScorer) -> dict[str, Any]:
         "classes": list(card.classes),
         "background": card.background,
         "activation": card.activation,
+        "border": card.border,
     }
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import nn
 from torch.export import ExportedProgram
@@ -14,7 +14,7 @@ from fullyconv.analyze import Plan, make_plan
 from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
-from fullyconv.card import Border, ModelCard
+from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.rewrite.dense_model import DenseModel
@@ -51,8 +51,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
         windowed_from: a layer of the model: it and what follows run on windows, so that padding from there on is
             the crop's own; "image" for exact crops.
         border: where padding is seen: "image", the image's border; "first-order", the window's border to first
-            order, from bands; "window", exactly, as windows of the image. A network that does not pad stays as
-            it is.
+            order, from bands; "window", exactly, each window run by itself. A network that does not pad stays as
+            it is. `DenseModel.with_border` changes it later.
         approximate: operations over the whole window that may be replaced by local ones, so that the network
             stays convolutional: "squeeze-excitation" (gates), "spatial-norm", or "all". The scores then equal
             the classifier's on images of one window only; `verify` measures how far they are elsewhere.
@@ -65,12 +65,13 @@ def convert(  # noqa: PLR0913  every option is one a user names
     module, own_card = load_module(model)
     card = card or own_card
     window = _check_window(window, card)
+    check_border(border)
+    approximations = _read_approximations(approximate)
     captured = capture(module, window, channels or (card.channels if card else None))
-    asked = Asked(stride, windowed_from, border, _read_approximations(approximate))
-    plan = _make_plan(captured, asked)
+    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=approximations)
     if plan.windowed:
         captured = free_batch(captured, module)
-    return build_dense(plan, captured, card, border)
+    return build_dense(plan, captured, card).with_border(border)
 
 
 def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
@@ -90,25 +91,15 @@ def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
     )
 
 
-def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None, border: Border = "image") -> DenseModel:
+def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> DenseModel:
     """Returns the dense network that a plan describes."""
-    dense = apply_plan(plan, captured, first_order=border == "first-order" and bool(plan.padding))
+    dense = apply_plan(plan, captured)
     module = DenseModule(dense.program, dense.weights, dense.parameters)
     channels = captured.graph.image.shape[1]
     card = card or ModelCard(plan.grid.window_px, channels)
     activation = plan.outputs[0].activation
-    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border=border)
+    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the user wants of the plan; see `convert`."""
-
-    stride: Pair | None
-    windowed_from: str | None
-    border: Border
-    approximate: frozenset[str]
 
 
 def _read_approximations(names: Iterable[str]) -> frozenset[str]:
@@ -118,18 +109,6 @@ def _read_approximations(names: Iterable[str]) -> frozenset[str]:
     if wrong or isinstance(names, str):
         raise OptionError(f"approximate: expected all, or some of {', '.join(APPROXIMATIONS)}; got {names}")
     return frozenset(names)
-
-
-def _make_plan(captured: CapturedModel, asked: Asked) -> Plan:
-    stride, windowed_from, border = asked.stride, asked.windowed_from, asked.border
-    if border not in get_args(Border):
-        raise OptionError(f"border: expected one of {', '.join(get_args(Border))}, got {border!r}")
-    if border != "image" and windowed_from is not None:
-        raise OptionError(f"border {border!r} and windowed_from {windowed_from!r} exclude each other; give one")
-    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
-    if border == "window" and plan.padding:
-        return make_plan(captured.graph, stride=plan.grid.stride_px, windowed_from="image")
-    return plan
 
 
 def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 
 from fullyconv.analyze.plan import FeatureMap
-from fullyconv.card import ModelCard
+from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import ImageError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.dense_module import DenseModule
-from fullyconv.rewrite.report import ConversionReport
+from fullyconv.rewrite.report import ConversionReport, describe_windows
 from fullyconv.runtime.torch_eager import Images, run_eagerly
+
+Margins = tuple[Pair, Pair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +29,31 @@ class DenseModel:
     Attributes:
         grid: where its scores lie.
         card: what it expects, and what its outputs mean.
-        report: how it was converted and what its scores equal.
+        image_report: how it was converted, and what its scores equal while its padding is at the image's border.
         module: the network; runs on `(N, C, H, W)`, any H and W from the window on.
-        margins_px: pixels outside a window that its score depends on: `((top, bottom), (left, right))`; all 0
-            where scores equal image crops. Top and left are multiples of the stride.
+        image_margins_px: the margins while its padding is at the image's border.
         feature_maps: the trunk's last tensors, for verification.
     """
 
     grid: Grid
     card: ModelCard
-    report: ConversionReport
+    image_report: ConversionReport
     module: DenseModule = field(repr=False)
-    margins_px: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    image_margins_px: Margins = ((0, 0), (0, 0))
     feature_maps: tuple[FeatureMap, ...] = ()
+
+    @property
+    def report(self) -> ConversionReport:
+        """How it was converted and what its scores equal, with its padding where the card says."""
+        return describe_windows(self.image_report) if self._runs_windows else self.image_report
+
+    @property
+    def margins_px(self) -> Margins:
+        """Pixels outside a window that its score depends on: `((top, bottom), (left, right))`.
+
+        All 0 where scores equal image crops. Top and left are multiples of the stride.
+        """
+        return ((0, 0), (0, 0)) if self._runs_windows else self.image_margins_px
 
     def __call__(self, images: Images) -> Any:
         """Returns the scores of all windows, as torch tensors or numpy arrays, like the images.
@@ -61,6 +75,23 @@ class DenseModel:
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> DenseModel:
         """Returns a copy of other precision or on another device; this one is not changed."""
         return replace(self, module=copy.deepcopy(self.module).to(device=device, dtype=dtype))
+
+    def with_border(self, border: Border) -> DenseModel:
+        """Returns the network with its padding elsewhere, on the same weights; this one is not changed.
+
+        Args:
+            border: "image", "first-order" or "window"; see `convert`.
+
+        Raises:
+            OptionError: it is none of these.
+        """
+        check_border(border)
+        module = self.module.with_border("image" if self.image_report.guarantee == "image crops" else border)
+        return replace(self, card=replace(self.card, border=border), module=module)
+
+    @property
+    def _runs_windows(self) -> bool:
+        return self.card.border == "window" and self.image_report.guarantee != "image crops"
 
     def save(self, path: str | Path) -> None:
         """Writes the network with its card, grid and report; `fullyconv.load` needs nothing else.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +14,10 @@ from torch.nn import functional as F
 
 from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import run_call
+from fullyconv.card import Border
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
-from fullyconv.rewrite.bands import run_bands
+from fullyconv.rewrite.borders import run_bands, run_windows
 from fullyconv.rewrite.program import GridCall, Program
 from fullyconv.rewrite.windowed import run_head
 
@@ -49,31 +51,33 @@ class DenseModule(nn.Module):
             ImageError: the image is smaller than the window.
         """
         program = self.program
-        if not program.first_order:
-            return _fill(program.structure, self._run(images, program.outputs))
-        logits = run_bands(lambda bands: self._run(bands, program.logits), images, self._grid)
+        if program.border != "first-order":
+            return _fill(program.structure, self._run_bordered(images, program.outputs))
+        logits = self._run_bordered(images, program.logits)
         scores = [_activate(values, output) for values, output in zip(logits, program.outputs, strict=True)]
         return _fill(program.structure, scores)
 
     def logits(self, images: torch.Tensor) -> Any:
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
-        program = self.program
-        if program.first_order:
-            logits = run_bands(lambda bands: self._run(bands, program.logits), images, self._grid)
-            return _fill(program.structure, logits)
-        return _fill(program.structure, self._run(images, program.logits))
+        return _fill(self.program.structure, self._run_bordered(images, self.program.logits))
 
-    def without_bands(self) -> DenseModule:
-        """Returns the network whose padding is the image's, on the same weights; itself where it is that."""
-        if not self.program.first_order:
+    def with_border(self, border: Border) -> DenseModule:
+        """Returns the network with its padding elsewhere, on the same weights; itself where it is there."""
+        if self.program.border == border:
             return self
-        plain = copy.copy(self)
-        plain.program = replace(self.program, first_order=False)
-        return plain
+        other = copy.copy(self)
+        other.program = replace(self.program, border=border)
+        return other
 
     @property
     def _grid(self) -> Grid:
         return Grid(self.program.window, self.program.stride, self.program.window)
+
+    def _run_bordered(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
+        run = partial(self._run, outputs=outputs)
+        if self.program.border == "first-order":
+            return run_bands(run, images, self._grid)
+        return run_windows(run, images, self._grid) if self.program.border == "window" else run(images)
 
     def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         program = self.program

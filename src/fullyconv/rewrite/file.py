@@ -27,7 +27,7 @@ from fullyconv.rewrite.program import GridCall, Instruction, Program, WindowedHe
 from fullyconv.rewrite.report import ConversionReport
 
 DENSE_FILE = "fullyconv_dense.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def save_dense(dense: DenseModel, path: Path) -> None:
@@ -36,7 +36,7 @@ def save_dense(dense: DenseModel, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    module = dense.module
+    module = dense.module.with_border("image")  # at one window all borders are the same
     first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(()))
     image = torch.zeros(1, dense.card.channels, *dense.grid.window_px, dtype=first.dtype, device=first.device)
     with torch.no_grad(), warnings.catch_warnings():
@@ -71,8 +71,8 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
         "format": FORMAT,
         "grid": _dump(Grid, dense.grid),
         "card": _dump(ModelCard, dense.card),
-        "report": _dump(ConversionReport, dense.report),
-        "margins_px": dense.margins_px,
+        "report": _dump(ConversionReport, dense.image_report),
+        "margins_px": dense.image_margins_px,
         "feature_maps": _dump(tuple[FeatureMap, ...], dense.feature_maps),
         "weights": list(module.weight_names),
         "parameters": [name for name, _ in module.named_parameters()],
@@ -89,7 +89,6 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
             "logits": _dump(tuple[Output, ...], program.logits),
             "structure": _dump_structure(program.structure),
             "align": program.align,
-            "first_order": program.first_order,
         },
     }  # fmt: skip
 
@@ -114,18 +113,18 @@ def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) ->
         logits=_load(tuple[Output, ...], parts["logits"]),
         structure=_load_structure(parts["structure"]),
         align=bool(parts["align"]),
-        first_order=bool(parts["first_order"]),
     )  # fmt: skip
     stored = {**exported.constants, **exported.state_dict}
     weights = {name: stored[name].detach() for name in data["weights"]}
-    return DenseModel(
+    dense = DenseModel(
         grid=grid,
         card=card,
-        report=_load(ConversionReport, data["report"]),
+        image_report=_load(ConversionReport, data["report"]),
         module=DenseModule(program, weights, frozenset(data["parameters"])),
-        margins_px=_load(tuple[tuple[int, int], tuple[int, int]], data["margins_px"]),
+        image_margins_px=_load(tuple[tuple[int, int], tuple[int, int]], data["margins_px"]),
         feature_maps=_load(tuple[FeatureMap, ...], data["feature_maps"]),
     )
+    return dense.with_border(card.border)
 
 
 def _dump(kind: Any, value: Any) -> Any:

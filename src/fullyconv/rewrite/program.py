@@ -7,6 +7,7 @@ from typing import Any
 
 from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.calls import Call
+from fullyconv.card import Border
 from fullyconv.graph import Pair
 
 
@@ -54,7 +55,7 @@ class Program:
         logits: of the whole, before a last softmax or sigmoid.
         structure: the model's own output structure: a dict, list or tuple of such, or the place of an output.
         align: whether images are padded to window + k*stride.
-        first_order: whether padding is the window's to first order, and not the image's.
+        border: where the padding of its layers is.
     """
 
     image: str
@@ -66,4 +67,4 @@ class Program:
     logits: tuple[Output, ...]
     structure: Any
     align: bool
-    first_order: bool = False
+    border: Border = "image"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
@@ -68,4 +68,16 @@ def make_report(plan: Plan) -> ConversionReport:
         reasons=plan.reasons,
         shared_flops=plan.shared_flops,
         align=plan.align,
+    )
+
+
+def describe_windows(report: ConversionReport) -> ConversionReport:
+    """Returns the report on a network that runs each window by itself, so that its padding is the crop's."""
+    return replace(
+        report,
+        tier=2,
+        guarantee="approximation" if report.approximations else "image crops",
+        guarantee_reasons=(),
+        reasons=("the border: padding is to be at each window's own, so windows share nothing",),
+        shared_flops=0.0,
     )

@@ -36,7 +36,7 @@ class DenseProgram:
     parameters: frozenset[str]
 
 
-def apply_plan(plan: Plan, captured: CapturedModel, *, first_order: bool = False) -> DenseProgram:
+def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
     """Returns the dense network that the plan describes; the captured model is not changed."""
     store = _WeightStore(captured)
     instructions: list[Instruction] = []
@@ -55,7 +55,6 @@ def apply_plan(plan: Plan, captured: CapturedModel, *, first_order: bool = False
         logits=plan.logits,
         structure=make_structure(captured.output_spec),
         align=plan.align,
-        first_order=first_order,
     )
     return DenseProgram(program, store.weights, frozenset(store.weights.keys() & store.parameters))
 

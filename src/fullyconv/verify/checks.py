@@ -15,7 +15,7 @@ from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import Cut, SplitError, find_cut
 from fullyconv.verify.duplicate import copy_network
-from fullyconv.verify.fidelity import Fidelity, Measured, measure_fidelity
+from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
 from fullyconv.verify.original import Answer, Model, Original
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
 from fullyconv.verify.placement import locate_axes
@@ -31,22 +31,24 @@ class Bench:
 
     Attributes:
         subject: the converted network's facts.
-        module: the converted network, without the bands of a first-order border: they are runs of it.
-        measured: the converted network with them, whose distance from crops counts.
+        module: the converted network with its padding at the image's border: other borders are runs of it.
+        as_used: the converted network with its own border, whose distance from crops counts.
         original: the user's model.
         trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
             known, or if the image itself is cut: then feature windows are image crops.
         why_uncut: why it is not known; "" if the image itself is cut.
         fault: why that is a fault of the conversion; "" if it is none.
+        measures: whether to measure distances from crops; once is enough.
     """
 
     subject: Subject
     module: nn.Module
-    measured: nn.Module
+    as_used: nn.Module
     original: Original
     trunk: tuple[Cut, tuple[MapAxes, ...]] | None
     why_uncut: str = ""
     fault: str = ""
+    measures: bool = True
 
 
 @dataclass(slots=True)
@@ -69,6 +71,10 @@ class _Run:
     failure: str = ""
 
 
+# The yardstick for distances from crops is a move by 8 pixels of a window of 224 (DESIGN, section 2).
+_MOVED = 8 / 224
+
+
 def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     """Returns both networks in `dtype`, with the place of the feature map in the original, if it has one.
 
@@ -77,21 +83,21 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
             it is kept in another: that proves nothing against it.
     """
     original = Original(model, subject.probe.image, dtype)
-    measured, probe = copy_network(subject.module, dtype), subject.probe
-    module = measured.without_bands() if isinstance(measured, DenseModule) else measured
+    as_used, probe = copy_network(subject.module, dtype), subject.probe
+    module = as_used.with_border("image") if isinstance(as_used, DenseModule) else as_used
     if read_dtype(subject.module) != dtype:
         _require_running(module, original)
     if probe.is_image():
-        return Bench(subject, module, measured, original, None)
+        return Bench(subject, module, as_used, original, None)
     names = [split.name for split in probe.splits]
     try:
         cut = find_cut(original, probe)
         axes = locate_axes(original, cut, names, subject.grid.stride_px)
     except SplitError as error:
-        return Bench(subject, module, measured, original, None, str(error), fault=str(error))
+        return Bench(subject, module, as_used, original, None, str(error), fault=str(error))
     except Exception as error:
-        return Bench(subject, module, measured, original, None, _explain(error))
-    return Bench(subject, module, measured, original, (cut, axes))
+        return Bench(subject, module, as_used, original, None, _explain(error))
+    return Bench(subject, module, as_used, original, (cut, axes))
 
 
 def _require_running(module: nn.Module, original: Original) -> None:
@@ -119,12 +125,12 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         _check_approximation(bench, sample, cells, findings)
         return
     run = _run(bench, sample, cells)
-    crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
+    as_used = run if bench.as_used is bench.module else _run(bench, sample, cells, bench.as_used)
     if bench.subject.guarantee == "image crops":
-        findings.pairings.extend(_pair("image crops", run, crops))
-    else:
-        as_used = run if bench.measured is bench.module else _run(bench, sample, cells, bench.measured)
-        findings.fidelity.extend(_measure(as_used, crops))
+        crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
+        findings.pairings.extend(_pair("image crops", as_used, crops))
+    elif bench.measures:
+        findings.fidelity.extend(_measure(bench, as_used))
     if bench.trunk is not None:
         _check_patches(bench, bench.trunk, run, findings)
     elif bench.fault and bench.subject.guarantee == "feature windows":
@@ -135,17 +141,19 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
 
 def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
     """Adds how far an approximation is from crops and from the network without it; there is nothing to equal."""
-    run = _run(bench, sample, cells, bench.measured)
+    run = _run(bench, sample, cells, bench.as_used)
     if run.failure or any(run.faults.values()):
         findings.pairings.append(_fail(run, run.failure or next(fault for fault in run.faults.values() if fault)))
         return
-    crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
-    findings.fidelity.extend(_measure(run, crops))
+    if not bench.measures:
+        return
+    findings.fidelity.extend(_measure(bench, run))
     assert bench.subject.exact is not None  # describe makes it for every approximation
     exact = _run(bench, sample, cells, copy_network(bench.subject.exact, bench.original.dtype))
-    image = (sample.name, sample.size_px())
+    scene = _describe_scene(bench, run)
     for name, values in run.dense.items():
-        findings.fidelity.append(measure_fidelity(name, image, values, exact.dense[name], "the exact network"))
+        found = measure_fidelity(name, scene, values, exact.dense[name], reference="the exact network")
+        findings.fidelity.append(found)
 
 
 def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
@@ -218,12 +226,28 @@ def _fail(run: _Run, why: str) -> Pairing:
     )
 
 
-def _measure(run: _Run, crops: Mapping[str, Answer]) -> Iterator[Fidelity]:
-    image = (run.sample.name, run.sample.size_px())
+def _measure(bench: Bench, run: _Run) -> Iterator[Fidelity]:
+    crops = answer_crops(bench.original, run.sample.images, bench.subject.grid, run.cells)
+    yardstick, scene = _make_yardstick(bench, run), _describe_scene(bench, run)
     for name, dense in run.dense.items():
         answer = crops.get(name)
         if answer is not None and drop_ones(answer.scores).shape == drop_ones(dense.scores).shape:
-            yield measure_fidelity(name, image, dense, Measured(answer.scores, answer.logits))
+            expected = Measured(answer.scores, answer.logits)
+            yield measure_fidelity(name, scene, dense, expected, yardstick=yardstick)
+
+
+def _make_yardstick(bench: Bench, run: _Run) -> Yardstick | None:
+    """Returns what the original gives for crops moved a little; None where the image has no room for that."""
+    grid = bench.subject.grid
+    if run.sample.size_px() == grid.window_px:
+        return None
+    moved_px = max(1, round(min(grid.window_px) * _MOVED))
+    answers = answer_crops(bench.original, run.sample.images, grid, run.cells, moved_px=moved_px)
+    return Yardstick(moved_px, {name: answer.scores for name, answer in answers.items()})
+
+
+def _describe_scene(bench: Bench, run: _Run) -> Scene:
+    return Scene(run.sample.name, run.sample.size_px(), bench.subject.grid, run.cells)
 
 
 def _compare_activations(run: _Run, answers: Mapping[str, Answer]) -> Iterator[str]:

@@ -15,14 +15,28 @@ from fullyconv.verify.outputs import Cell
 from fullyconv.verify.splits import MapAxes, cut_patches
 
 
-def answer_crops(original: Original, images: Tensor, grid: Grid, cells: Sequence[Cell]) -> dict[str, Answer]:
-    """Returns what the original gives for the pixels of B windows of images `(N, C, H, W)`, by output."""
-    height, width = grid.window_px
-    windows = []
+def answer_crops(
+    original: Original, images: Tensor, grid: Grid, cells: Sequence[Cell], *, moved_px: int = 0
+) -> dict[str, Answer]:
+    """Returns what the original gives for the pixels of B windows of images `(N, C, H, W)`, by output.
+
+    Args:
+        original: the model.
+        images: which images.
+        grid: the windows.
+        cells: which of them.
+        moved_px: how far to move each down and right; up and left where the image ends, as far as it goes.
+    """
+    (height, width), windows = grid.window_px, []
     for image, row, column in cells:
         y, x = grid.origin_yx((row, column))
+        y, x = _move(y, images.shape[2] - height, moved_px), _move(x, images.shape[3] - width, moved_px)
         windows.append(images[image, :, y : y + height, x : x + width])
     return original.answer(torch.stack(windows))
+
+
+def _move(start: int, last: int, moved_px: int) -> int:
+    return start + moved_px if start + moved_px <= last else max(0, start - moved_px)
 
 
 def answer_patches(

@@ -12,6 +12,7 @@ from typing import Any
 from fullyconv.grid import format_size
 from fullyconv.verify.comparison import Comparison
 from fullyconv.verify.fidelity import Fidelity
+from fullyconv.verify.meaning import explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class VerifyReport:
             also from the network without it.
         notes: what could not be checked or not as strictly, and why; empty if all was.
         seed: of the random images and of the choice of windows.
+        border: where the network's padding was while distances were measured.
     """
 
     guarantee: str
@@ -33,6 +35,12 @@ class VerifyReport:
     fidelity: tuple[Fidelity, ...] = ()
     notes: tuple[str, ...] = ()
     seed: int = 0
+    border: str = "image"
+
+    @property
+    def meaning(self) -> str | None:
+        """What the distance from crops means for a heat map, in a sentence; None where none was measured."""
+        return explain(self.fidelity, "approximation" if self.guarantee == "approximation" else self.border)
 
     @property
     def passed(self) -> bool:
@@ -58,7 +66,7 @@ class VerifyReport:
 
     def to_json(self) -> str:
         """Returns the report as JSON; infinities, which JSON does not have, become null."""
-        content = {"passed": self.passed, "errors": self.errors, **dataclasses.asdict(self)}
+        content = {"passed": self.passed, "errors": self.errors, "meaning": self.meaning, **dataclasses.asdict(self)}
         return json.dumps(_make_finite(content), indent=2)
 
     def __str__(self) -> str:
@@ -77,6 +85,8 @@ def _write_lines(report: VerifyReport) -> Iterator[str]:
         yield _summarise([item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)])
     yield from (f"  failed: {_describe(item)}" for item in report.comparisons if not item.passed)
     yield from (f"  distance from {item.reference}: {_describe_fidelity(item)}" for item in report.fidelity)
+    if report.meaning:
+        yield f"  {report.meaning}"
     yield from (f"  note: {note}" for note in report.notes)
 
 
@@ -103,8 +113,14 @@ def _describe_fidelity(item: Fidelity) -> str:
     return (
         f"{item.output}, {item.image} {format_size(item.image_px)}, {item.cells} windows: difference at most "
         f"{item.max_difference:.3g}, mean {item.mean_difference:.3g}, correlation {correlation}, "
-        f"same class {top1}"
+        f"same class {top1}; worst {_describe_worst(item)}"
     )
+
+
+def _describe_worst(item: Fidelity) -> str:
+    x0, y0, x1, y1 = item.worst_box_xyxy
+    window = f"in the window x {x0}-{x1}, y {y0}-{y1}"
+    return f"{window}, and at the {item.worst_part} of the image" if item.worst_part else window
 
 
 def _make_finite(value: Any) -> Any:

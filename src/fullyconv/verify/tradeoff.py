@@ -16,7 +16,7 @@ from fullyconv.card import ModelCard
 from fullyconv.errors import OptionError
 from fullyconv.graph import Graph, Pair
 from fullyconv.rewrite.conversion import build_dense
-from fullyconv.verify.fidelity import Fidelity, Measured, measure_fidelity
+from fullyconv.verify.fidelity import Fidelity, Measured, Scene, measure_fidelity
 from fullyconv.verify.original import Model, Original, open_original
 from fullyconv.verify.outputs import pick_cells
 from fullyconv.verify.references import answer_crops
@@ -144,7 +144,8 @@ def _measure(
             logits = None if values.logits is None else pick_cells(values.logits, cells)
             dense = Measured(pick_cells(values.scores, cells), logits)
             reference = Measured(crops[name].scores, crops[name].logits)
-            yield measure_fidelity(name, (sample.name, sample.size_px()), dense, reference)
+            scene = Scene(sample.name, sample.size_px(), plan.grid, cells)
+            yield measure_fidelity(name, scene, dense, reference)
 
 
 def _summarise(layer: str | None, plan: Plan, graph: Graph, found: list[Fidelity]) -> SplitPoint:

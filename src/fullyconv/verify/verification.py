@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
+from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.rewrite.dense_model import DenseModel
-from fullyconv.verify.checks import Findings, check_sample, check_window, set_up
+from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.verify.checks import Bench, Findings, check_sample, check_window, set_up
 from fullyconv.verify.original import Model, open_original
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import find_computed, measure_rounding
@@ -83,10 +86,12 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     Raises:
         CaptureError: the networks run in neither number type.
     """
-    found, problems = {}, []
+    found: dict[torch.dtype, Findings] = {}
+    problems = []
     for dtype in (torch.float64, torch.float32):
         try:
-            found[dtype] = _check(subject, model, samples, settings, dtype)
+            bench = replace(set_up(subject, model, dtype), measures=not found)
+            found[dtype] = _check(bench, samples, settings)
         except CaptureError as error:
             problems.append(error)
     if not found:
@@ -97,6 +102,7 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     notes += [note for findings in found.values() for note in findings.notes]
     return VerifyReport(
         guarantee=subject.guarantee,
+        border=_find_border(subject.module),
         comparisons=judge_all({dtype: findings.pairings for dtype, findings in found.items()}, rounding),
         fidelity=tuple(next(iter(found.values())).fidelity),
         notes=tuple(dict.fromkeys([*notes, *_note_computed(computed)])),
@@ -104,14 +110,8 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     )
 
 
-def _check(
-    subject: Subject,
-    model: Model,
-    samples: Sequence[Sample],
-    settings: VerifySettings,
-    dtype: torch.dtype,
-) -> Findings:
-    bench, findings = set_up(subject, model, dtype), Findings()
+def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) -> Findings:
+    subject, findings = bench.subject, Findings()
     channels = subject.probe.image.shape[1]
     windows = make_window_sample(subject.grid, channels, settings.seed, subject.windows)
     check_window(bench, windows, findings)
@@ -120,6 +120,10 @@ def _check(
         cells = choose_cells(len(sample.images), shape, settings.windows_per_image, settings.seed)
         check_sample(bench, sample, cells, findings)
     return findings
+
+
+def _find_border(module: nn.Module) -> Border:
+    return module.program.border if isinstance(module, DenseModule) else "image"
 
 
 def _note_computed(computed: Sequence[str]) -> list[str]:

@@ -1,6 +1,8 @@
-"""The first-order border, against its definition and where it is exact."""
+"""Borders other than the image's: against their definitions, and where they are exact."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,12 +11,13 @@ from torch.utils import _pytree as pytree
 
 import fullyconv
 import zoo
+from fullyconv.card import Border
 from fullyconv.errors import OptionError
 
 
 def compute_slowly(dense: fullyconv.DenseModel, images: torch.Tensor) -> torch.Tensor:
     """Returns the definition, one cell after the other, from plain dense runs."""
-    plain = dense.module.without_bands()
+    plain = dense.module.with_border("image")
     grid = dense.grid
     rows, columns = grid.shape((images.shape[2], images.shape[3]))
     with torch.no_grad():
@@ -72,6 +75,43 @@ def test_comes_nearer_to_crops_and_verifies(name: str) -> None:
     assert 0 < distance["first-order"] < distance["image"]
 
 
+@pytest.mark.parametrize("name", ["vgg", "resnet", "squeeze_excite", "outputs"])
+def test_window_border_is_crops(name: str) -> None:
+    entry = zoo.ZOO[name]
+    model = zoo.build(name, torch.float64)
+    dense = fullyconv.convert(model, entry.window, border="window")
+    assert (dense.report.guarantee, dense.margins_px) == ("image crops", ((0, 0), (0, 0)))
+    h, w = entry.window
+    images = torch.randn(2, entry.channels, h + 2 * entry.stride[0] + 3, w + entry.stride[1], dtype=torch.float64)
+    found = pytree.tree_leaves(dense(images))
+    for i, j in ((0, 0), (2, 1), (1, 0)):
+        x0, y0, x1, y1 = dense.grid.box_xyxy((i, j))
+        with torch.no_grad():
+            crops = pytree.tree_leaves(model(images[:, :, y0:y1, x0:x1]))
+        for scores, crop in zip(found, crops, strict=True):
+            torch.testing.assert_close(scores[..., i, j].reshape(crop.shape), crop, rtol=1e-12, atol=1e-12)
+
+
+def test_the_border_can_be_changed_and_changed_back() -> None:
+    dense = fullyconv.convert(zoo.build("vgg"), (28, 28))
+    other = dense.with_border("window")
+    assert (dense.card.border, other.card.border, other.report.shared_flops) == ("image", "window", 0.0)
+    again = other.with_border("image")
+    assert (again.report, again.margins_px, again.card) == (dense.report, dense.margins_px, dense.card)
+    assert again.module.program == dense.module.program
+    with pytest.raises(OptionError, match="border: expected one of"):
+        dense.with_border("zero")  # type: ignore[arg-type]
+
+
+def test_verify_sees_a_corrupted_weight_behind_every_border() -> None:
+    model = zoo.build("vgg")
+    for border in ("first-order", "window"):
+        dense = fullyconv.convert(model, (28, 28), border=border)
+        with torch.no_grad():
+            next(dense.module.parameters()).view(-1)[0] += 1
+        assert not fullyconv.verify(dense, model).passed
+
+
 def test_unpadded_networks_stay_as_they_are() -> None:
     entry = zoo.ZOO["outputs"]
     model = zoo.build("outputs")
@@ -84,16 +124,19 @@ def test_unpadded_networks_stay_as_they_are() -> None:
             torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
-def test_survives_saving(tmp_path: pytest.TempPathFactory) -> None:
-    dense = fullyconv.convert(zoo.build("vgg"), (28, 28), border="first-order")
+@pytest.mark.parametrize("border", ["first-order", "window"])
+def test_survives_saving(border: Border, tmp_path: Path) -> None:
+    dense = fullyconv.convert(zoo.build("vgg"), (28, 28), border=border)
     dense.save(tmp_path / "dense.pt2")
     images = torch.randn(1, 3, 36, 41)
-    torch.testing.assert_close(fullyconv.load(tmp_path / "dense.pt2")(images), dense(images), rtol=0, atol=0)
+    loaded = fullyconv.load(tmp_path / "dense.pt2")
+    assert (loaded.card, loaded.report, loaded.margins_px) == (dense.card, dense.report, dense.margins_px)
+    torch.testing.assert_close(loaded(images), dense(images), rtol=0, atol=0)
+    plain = fullyconv.convert(zoo.build("vgg"), (28, 28))
+    torch.testing.assert_close(loaded.with_border("image")(images), plain(images), rtol=0, atol=0)
 
 
 def test_bad_borders() -> None:
     model = zoo.build("vgg")
     with pytest.raises(OptionError, match=r"border: expected one of image, first-order, window, got 'zero'"):
         fullyconv.convert(model, (28, 28), border="zero")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="exclude each other"):
-        fullyconv.convert(model, (28, 28), border="window", windowed_from="0")
