@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from zoo_mixing import Attention, SqueezeExcite
+from zoo_statistics import STATISTICS
 
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -388,6 +389,7 @@ ZOO = {
     "fully_convolutional": Entry(fully_convolutional, (31, 47), 1, CROPS, (4, 4)),
     "perceptron": Entry(perceptron, (6, 5), 1, CROPS, (1, 1)),
     "recurrent": Entry(recurrent, (31, 39), 2, CROPS, (4, 4), 1),
+    **{name: Entry(*facts) for name, facts in STATISTICS.items()},
 }
 
 

@@ -10,21 +10,16 @@ from torch import nn
 from torch.nn import functional as F
 
 import fullyconv
+from around import slide_slowly
 from fullyconv.errors import OptionError
 
 WINDOW = (24, 33)
 
 
 def pool_slowly(x: torch.Tensor, rows: int, columns: int, kind: str) -> torch.Tensor:
-    """Returns for each cell the pool over the window centred at it, or the nearest one that lies in the image."""
-    result = torch.empty_like(x)
-    for i in range(x.shape[2]):
-        for j in range(x.shape[3]):
-            top = min(max(i - (rows - 1) // 2, 0), x.shape[2] - rows)
-            left = min(max(j - (columns - 1) // 2, 0), x.shape[3] - columns)
-            part = x[:, :, top : top + rows, left : left + columns]
-            result[:, :, i, j] = part.mean((2, 3)) if kind == "average" else part.amax((2, 3))
-    return result
+    """Returns for each cell the pool over the window around it."""
+    score = {"average": lambda w: w.mean((2, 3)), "max": lambda w: w.amax((2, 3)), "sum": lambda w: w.sum((2, 3))}
+    return slide_slowly(x, (rows, columns), score[kind])
 
 
 class Gated(nn.Module):
@@ -38,10 +33,12 @@ class Gated(nn.Module):
         self.last, self.fc = nn.Conv2d(8, 6, 3, 2), nn.Linear(6, 5)
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
-        kind = "max" if self.form == "max" else "average"
+        kind = self.form if self.form in ("max", "sum") else "average"
         if self.sliding:
             return pool_slowly(x, 11, 16, kind)
-        return x.amax((2, 3), keepdim=True) if kind == "max" else F.adaptive_avg_pool2d(x, 1)
+        if kind == "average":
+            return F.adaptive_avg_pool2d(x, 1)
+        return x.amax((2, 3), keepdim=True) if kind == "max" else x.sum((2, 3), keepdim=True)
 
     def gate(self, pooled: torch.Tensor) -> torch.Tensor:
         if self.form == "linear" and not self.sliding:
@@ -60,7 +57,7 @@ class Gated(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-@pytest.mark.parametrize("form", ["plain", "max", "linear", "expand"])
+@pytest.mark.parametrize("form", ["plain", "max", "sum", "linear", "expand"])
 def test_equals_its_definition(form: str) -> None:
     torch.manual_seed(0)
     model = Gated(form).double().eval()

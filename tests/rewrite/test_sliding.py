@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
+from around import normalise_slowly, slide_slowly
 from fullyconv.analyze.plan import SlidingNorm, SlidingPool, Step
 from fullyconv.capture.calls import Call, Ref, run_call
 from fullyconv.graph import Operation, Pair
@@ -25,22 +24,6 @@ def run_step(op: Operation, x: torch.Tensor, *weights: torch.Tensor | None) -> t
         assert isinstance(call, Call)
         tensors.update(zip(call.outputs, run_call(call, tensors, len(x)), strict=True))
     return tensors["result"]
-
-
-def slide_slowly(x: torch.Tensor, extent: Pair, score: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """Returns `score` of the window centred at each cell, or of the nearest one that lies in the image."""
-    rows = [
-        torch.stack([score(cut_around(x, (i, j), extent)) for j in range(x.shape[3])], -1) for i in range(x.shape[2])
-    ]
-    return torch.stack(rows, -2)
-
-
-def cut_around(x: torch.Tensor, cell: Pair, extent: Pair) -> torch.Tensor:
-    top, left = (
-        min(max(place - (size - 1) // 2, 0), cells - size)
-        for place, size, cells in zip(cell, extent, x.shape[2:], strict=True)
-    )
-    return x[:, :, top : top + extent[0], left : left + extent[1]]
 
 
 def make_map(channels: int, seed: int = 0) -> torch.Tensor:
@@ -63,13 +46,7 @@ def test_pools(extent: Pair) -> None:
 def test_norms(extent: Pair, groups: int) -> None:
     x, scale, shift = make_map(6), torch.rand(6, 1, 1).double() + 0.5, torch.rand(6, 1, 1).double()
 
-    def find_moments(window: torch.Tensor) -> torch.Tensor:
-        values = window.reshape(2, groups, -1)
-        moments = torch.stack([values.mean(2), values.var(2, correction=0)])
-        return moments.repeat_interleave(6 // groups, 2)
-
-    mean, variance = slide_slowly(x, extent, find_moments)
-    expected = (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+    expected = normalise_slowly(x, extent, groups) * scale + shift
     result = run_step(SlidingNorm(groups, extent, 1e-5), x, scale, shift)
     torch.testing.assert_close(result, expected, rtol=1e-11, atol=1e-11)
 

@@ -43,6 +43,8 @@ def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     op = node.op
     assert isinstance(op, Norm)
+    if any(value is not None for value in inputs[1:]):
+        return Refusal("its weights depend on the image")
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
@@ -69,6 +71,8 @@ def carry_group_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     op = node.op
     assert isinstance(op, GroupNorm)
+    if any(value is not None for value in inputs[1:]):
+        return Refusal("its weights depend on the image")
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
@@ -108,8 +112,6 @@ def _lay_out_weights(
     """Returns scale and shift `(C, 1, 1)`, in the order of the field's channels."""
     layout = layout_for(field, statistics.weight_shape, statistics.weight_axis)
     names = node.inputs[1:]
-    if any(name and name not in build.constants for name in names):
-        return Refusal("its weights depend on the image")
     if layout.shape[1:] != (1, 1):
         arranged = [layout.arrange(build.read_constant(name)) for name in names if name]
         if any((values != values[:, :1, :1]).any() for values in arranged):
