@@ -14,7 +14,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         gate = torch.sigmoid(self.up(F.relu(self.down(x.mean((2, 3), keepdim=True)))))
-        return x * gate
+        return x * gate.expand_as(x)
 
 
 class Attention(nn.Module):

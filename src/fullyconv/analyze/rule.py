@@ -38,12 +38,23 @@ def rule(*keys: type[Operation] | str) -> Callable[[Rule], Rule]:
 
 def find_rule(node: Node) -> Rule:
     """Returns the rule of a node's operation; for an unknown one, the rule that refuses it."""
-    if not _RULES:
-        package = import_module("fullyconv.analyze.rules")
-        for module in iter_modules(package.__path__):
-            import_module(f"fullyconv.analyze.rules.{module.name}")
+    _find_all()
     key = node.source if isinstance(node.op, Opaque) else type(node.op)
     return _RULES.get(key, _refuse_unknown)
+
+
+def list_keys() -> set[type[Operation] | str]:
+    """Returns what there are rules for."""
+    _find_all()
+    return set(_RULES)
+
+
+def _find_all() -> None:
+    if _RULES:
+        return
+    package = import_module("fullyconv.analyze.rules")
+    for module in iter_modules(package.__path__):
+        import_module(f"fullyconv.analyze.rules.{module.name}")
 
 
 def get_field(inputs: Inputs, place: int = 0) -> Field:
