@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from around import normalise_slowly, slide_slowly
-from fullyconv.analyze.plan import SlidingNorm, SlidingPool, Step
+from fullyconv.analyze.plan import SlidingNorm, SlidingPool, SlidingStatistic, Step
 from fullyconv.capture.calls import Call, Ref, run_call
 from fullyconv.graph import Operation, Pair
 from fullyconv.rewrite.lowering import Lowering
@@ -49,6 +49,26 @@ def test_norms(extent: Pair, groups: int) -> None:
     expected = normalise_slowly(x, extent, groups) * scale + shift
     result = run_step(SlidingNorm(groups, extent, 1e-5), x, scale, shift)
     torch.testing.assert_close(result, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("extent", [extent for extent in EXTENTS if extent != (1, 1)])
+def test_statistics(extent: Pair, groups: int) -> None:
+    x, values = make_map(3), 3 // groups * extent[0] * extent[1]
+    expected = {
+        SlidingStatistic("norm", groups, extent, values): lambda w: w.reshape(2, groups, -1).norm(dim=2),
+        SlidingStatistic("variance", groups, extent, values): lambda w: w.reshape(2, groups, -1).var(2, correction=0),
+        SlidingStatistic("deviation", groups, extent, values, 1): lambda w: w.reshape(2, groups, -1).std(2),
+    }
+    for op, score in expected.items():
+        torch.testing.assert_close(run_step(op, x), slide_slowly(x, extent, score), rtol=1e-11, atol=1e-11)
+
+
+def test_norms_of_zeros_beside_large_values_are_zero() -> None:
+    x = torch.zeros(1, 1, *MAP)
+    x[..., :3] = 1e4 * torch.rand(1, 1, MAP[0], 3, generator=torch.Generator().manual_seed(0))
+    result = run_step(SlidingStatistic("norm", 1, (3, 3), 9), x)
+    assert result.isfinite().all() and result[..., 6:].abs().max() < 1e-3
 
 
 def test_of_one_cell_it_is_the_norm_of_its_channels() -> None:

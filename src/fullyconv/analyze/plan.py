@@ -184,6 +184,21 @@ class SlidingNorm(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class SlidingStatistic(Operation):
+    """For each cell, a statistic of each of `groups` groups of channels over the `extent` cells around it.
+
+    `values` is how many values one statistic has; a variance or deviation divides by `values - correction`. Near
+    the image's border it is over the nearest `extent` cells that lie in the image.
+    """
+
+    kind: Literal["norm", "variance", "deviation"]
+    groups: int
+    extent: Pair
+    values: int
+    correction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ToGrid(Operation):
     """Every `step`-th cell, as many as there are windows at `stride_px` on the image."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fullyconv.analyze.plan import SlidingNorm, SlidingPool
+from fullyconv.analyze.plan import SlidingNorm, SlidingPool, SlidingStatistic
 from fullyconv.capture.calls import Call, Ref
 from fullyconv.graph import Pair
 from fullyconv.rewrite.lowering import Lowering
@@ -50,6 +50,10 @@ class _Calls:
                 x = self.add("sub.Tensor", upper, lower)
         return x
 
+    def average_boxes(self, x: Ref, extent: Pair, divisor: int | None = None) -> Ref:
+        """Appends the averages over all windows, whose sum a divisor may take in place of the number of cells."""
+        return self.add("div.Tensor", self.sum_boxes(x, extent), divisor or extent[0] * extent[1])
+
     def find_maxima(self, x: Ref, extent: Pair) -> Ref:
         """Appends the maxima over all windows: of windows twice as large each time, the last ones overlap."""
         for axis, size in ((2, extent[0]), (3, extent[1])):
@@ -72,11 +76,7 @@ def lower_sliding_pool(low: Lowering) -> list[Instruction]:
     """Returns the pool over the window around each cell."""
     op: SlidingPool = low.op
     calls, x = _Calls(low.step.output), Ref(low.inputs[0])
-    if op.kind == "max":
-        pooled = calls.find_maxima(x, op.extent)
-    else:
-        divisor = op.extent[0] * op.extent[1] if op.divisor is None else op.divisor
-        pooled = calls.add("div.Tensor", calls.sum_boxes(x, op.extent), divisor)
+    pooled = calls.find_maxima(x, op.extent) if op.kind == "max" else calls.average_boxes(x, op.extent, op.divisor)
     return calls.finish(calls.repeat_borders(pooled, op.extent), low.inputs[0])
 
 
@@ -89,7 +89,7 @@ def lower_sliding_norm(low: Lowering) -> list[Instruction]:
     calls, like = _Calls(low.step.output), Ref(low.inputs[0])
     x = calls.add("unflatten.int", like, 1, [op.groups, -1])  # (N, G, C/G, H, W)
     x = calls.add("sub.Tensor", x, calls.add("mean.dim", x, [2, 3, 4], True))
-    mean, variance = _find_moments(calls, x, op)
+    mean, variance = _find_moments(calls, x, op.extent)
     scale = calls.add("rsqrt.default", calls.add("add.Tensor", variance, op.eps))
     mean, scale = (_spread(calls, statistic, like, op) for statistic in (mean, scale))
     x = calls.add("mul.Tensor", calls.add("sub.Tensor", x, mean), scale)
@@ -99,15 +99,34 @@ def lower_sliding_norm(low: Lowering) -> list[Instruction]:
     return calls.finish(x, low.inputs[0])
 
 
-def _find_moments(calls: _Calls, x: Ref, op: SlidingNorm) -> tuple[Ref, Ref]:
+def lower_sliding_statistic(low: Lowering) -> list[Instruction]:
+    """Returns a statistic of each group of channels over the window around each cell."""
+    op: SlidingStatistic = low.op
+    calls, like = _Calls(low.step.output), Ref(low.inputs[0])
+    x = calls.add("unflatten.int", like, 1, [op.groups, -1])
+    if op.kind == "norm":
+        square = _average_squares(calls, calls.add("to.dtype", x, torch.float64), op.extent)
+        result = calls.add("mul.Tensor", calls.add("clamp_min.default", square, 0.0), op.values)
+    else:
+        x = calls.add("sub.Tensor", x, calls.add("mean.dim", x, [2, 3, 4], True))
+        _, variance = _find_moments(calls, x, op.extent)
+        result = calls.add("mul.Tensor", variance, op.values / (op.values - op.correction))
+    result = result if op.kind == "variance" else calls.add("sqrt.default", result)
+    return calls.finish(calls.repeat_borders(result, op.extent), low.inputs[0])
+
+
+def _find_moments(calls: _Calls, x: Ref, extent: Pair) -> tuple[Ref, Ref]:
     """Appends mean and variance `(N, G, H', W')` of `x` `(N, G, C/G, H, W)` over each whole window in the image."""
     exact = calls.add("to.dtype", x, torch.float64)
-    mean = calls.add("mean.dim", exact, [2])
-    square = calls.add("mean.dim", calls.add("mul.Tensor", exact, exact), [2])
-    sums = [calls.sum_boxes(part, op.extent) for part in (mean, square)]
-    mean, square = (calls.add("div.Tensor", part, op.extent[0] * op.extent[1]) for part in sums)
+    mean = calls.average_boxes(calls.add("mean.dim", exact, [2]), extent)
+    square = _average_squares(calls, exact, extent)
     variance = calls.add("sub.Tensor", square, calls.add("mul.Tensor", mean, mean))
     return mean, calls.add("clamp_min.default", variance, 0.0)
+
+
+def _average_squares(calls: _Calls, exact: Ref, extent: Pair) -> Ref:
+    square = calls.add("mean.dim", calls.add("mul.Tensor", exact, exact), [2])
+    return calls.average_boxes(square, extent)
 
 
 def _spread(calls: _Calls, statistic: Ref, like: Ref, op: SlidingNorm) -> Ref:

@@ -17,6 +17,7 @@ from fullyconv.analyze.plan import (
     SliceChannels,
     SlidingNorm,
     SlidingPool,
+    SlidingStatistic,
     ToGrid,
 )
 from fullyconv.capture.calls import Call, Ref, map_arg
@@ -24,7 +25,7 @@ from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, Wi
 from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
-from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool
+from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool, lower_sliding_statistic
 
 _TO_THE_END = 2**62
 
@@ -202,6 +203,7 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     BinPool: _lower_bins,
     SlidingPool: lower_sliding_pool,
     SlidingNorm: lower_sliding_norm,
+    SlidingStatistic: lower_sliding_statistic,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
 }
