@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+import fullyconv
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.capture.torch_export import capture
 
@@ -59,3 +60,20 @@ def check_refused(
 ) -> None:
     """Fails if nothing runs on windows, or for another reason."""
     assert reason in find_reason(plan_between(function, features, **parts))
+
+
+def check_crops(function: Callable[..., torch.Tensor], features: int, parts: dict[str, nn.Module]) -> None:
+    """Fails unless the network converts as a whole and gives, in float64, what it gives for each crop."""
+    torch.manual_seed(0)
+    model = Between(function, features, **parts).double().eval()
+    dense = fullyconv.convert(model, WINDOW)
+    assert (dense.report.tier, dense.report.guarantee) == (1, "image crops"), dense.report
+    images = torch.randn(2, 3, 22, 19, dtype=torch.float64)
+    y, x = dense.grid.stride_px
+    with torch.no_grad():
+        scores = dense(images)
+        assert scores.shape[2:] == (5 // y + 1, 6 // x + 1)
+        for i in range(scores.shape[2]):
+            for j in range(scores.shape[3]):
+                crops = images[:, :, i * y : i * y + WINDOW[0], j * x : j * x + WINDOW[1]]
+                torch.testing.assert_close(scores[..., i, j], model(crops), rtol=1e-10, atol=1e-10)

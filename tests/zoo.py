@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from zoo_mixing import Attention, SqueezeExcite
+from zoo_norms import NORMS
 from zoo_statistics import STATISTICS
 
 
@@ -390,6 +391,7 @@ ZOO = {
     "perceptron": Entry(perceptron, (6, 5), 1, CROPS, (1, 1)),
     "recurrent": Entry(recurrent, (31, 39), 2, CROPS, (4, 4), 1),
     **{name: Entry(*facts) for name, facts in STATISTICS.items()},
+    **{name: Entry(*kind) for name, kind in NORMS.items()},
 }
 
 

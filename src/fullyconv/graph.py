@@ -63,6 +63,55 @@ class Reduce(Operation):
     keepdim: bool
 
 
+StatisticKind = Literal["min", "product", "norm", "variance", "deviation", "logsumexp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic(Operation):
+    """Reduction over whole axes that is no mean, maximum or sum. Inputs: x.
+
+    `parameter` is the order of a norm, and what a variance or deviation takes off the number of values.
+    """
+
+    kind: StatisticKind
+    axes: tuple[int, ...]
+    keepdim: bool
+    parameter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moments(Operation):
+    """A variance or deviation, and the mean: two outputs. Inputs: x."""
+
+    spread: Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAlong(Operation):
+    """Pooling by a kernel that slides along one axis, whatever the axis is. Inputs: x."""
+
+    kind: Literal["max", "average"]
+    axis: int
+    kernel: int
+    stride: int
+    padding: int = 0
+    dilation: int = 1
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contract(Operation):
+    """Sum of products over the axes that the result does not have, each axis of a tensor named by a letter.
+
+    Inputs: x, a second tensor, bias over the letters that only the second tensor has, or "".
+    """
+
+    letters: tuple[str, str]
+    result: str
+
+
 @dataclass(frozen=True, slots=True)
 class Dense(Operation):
     """A fully connected layer over the last axis.
@@ -114,6 +163,17 @@ class GroupNorm(Operation):
 
     groups: int
     eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class RmsNorm(Operation):
+    """Division by the root of the mean square over the last `axes` axes. Inputs: x, weight.
+
+    `eps` is None for the number type's own.
+    """
+
+    axes: int
+    eps: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -138,6 +140,29 @@ def test_names_are_the_classifiers_own() -> None:
     own = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
     assert dense.module.state_dict().keys() == own
     assert dense.module.get_parameter("10.weight").shape == (16, 12, 7, 7)
+
+
+class Named(nn.Module):
+    """Its last layer has a name of the user's choice."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.stem, self.name = nn.Conv2d(3, 4, 3), name
+        self.add_module(name, nn.Linear(4, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.get_submodule(self.name)(self.stem(x).mean((2, 3)))
+        return scores
+
+
+@pytest.mark.parametrize("name", ["logits", "program", "weight_names", "_run", "head"])
+def test_layers_may_have_any_name(name: str, tmp_path: Path) -> None:
+    model = Named(name).eval()
+    dense = fullyconv.convert(model, (6, 5))
+    images = torch.randn(2, 3, 6, 5)
+    torch.testing.assert_close(dense(images)[..., 0, 0], model(images))
+    dense.save(tmp_path / "dense.pt2")
+    torch.testing.assert_close(fullyconv.load(tmp_path / "dense.pt2")(images), dense(images), rtol=0, atol=0)
 
 
 def test_arrays_and_tensors() -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fullyconv.graph import Operation, Pair, Shape
+from fullyconv.graph import Operation, Pair, PoolAlong, Shape, StatisticKind
 from fullyconv.grid import Grid
 
 Guarantee = Literal["image crops", "feature windows", "approximation"]
@@ -111,6 +111,45 @@ class ConvAlongChannels(Operation):
     padding: int
     dilation: int
     groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRms(Operation):
+    """Division by the root mean square of all `channels` of each cell. Weights: scale `(C,)`, or None.
+
+    `eps` is None for the number type's own.
+    """
+
+    channels: int
+    eps: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStatistic(Operation):
+    """A statistic of each window of `extent` cells, `stride` cells apart; of each channel, or of all of them.
+
+    `parameter` is as in `fullyconv.graph.Statistic`.
+    """
+
+    kind: StatisticKind
+    parameter: float
+    extent: Pair
+    stride: Pair
+    over_channels: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPool(Operation):
+    """Pooling of each cell by a kernel that slides along its channels."""
+
+    pool: PoolAlong
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatChannels(Operation):
+    """All channels, `times` times one after the other."""
+
+    times: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fullyconv.analyze.fields import Field, Refusal
-from fullyconv.graph import AdaptivePool, Expand, Graph, Identity, Node, Permute, Pointwise, Reduce, Regroup, WindowPool
+from fullyconv.graph import (
+    AdaptivePool,
+    Expand,
+    Graph,
+    Identity,
+    Moments,
+    Node,
+    Permute,
+    Pointwise,
+    Reduce,
+    Regroup,
+    Statistic,
+    WindowPool,
+)
 
 # The names that `convert(..., approximate=...)` takes.
 APPROXIMATIONS = ("squeeze-excitation", "spatial-norm")
@@ -16,7 +29,8 @@ _ARITHMETIC = frozenset({
     *("add", "sub", "mul", "div", "rsub", "neg", "pow", "square", "sqrt", "rsqrt", "reciprocal", "abs"),
     *("addcmul", "addcdiv", "clamp", "clamp_min", "clip", "maximum", "to", "_to_copy", "float", "type_as"),
 })  # fmt: skip
-_KEEPING = (Reduce, Regroup, Permute, Expand, Identity)
+_POOLS = (Reduce, Statistic, Moments, AdaptivePool, WindowPool)
+_KEEPING = (Reduce, Statistic, Moments, Regroup, Permute, Expand, Identity)
 
 
 def find_spread(
@@ -75,7 +89,7 @@ def _trace(name: str, fields: Mapping[str, Field], producers: Mapping[str, Node]
 
 def _pools_map(node: Node, fields: Mapping[str, Field]) -> bool:
     sources = [fields[used] for used in node.inputs if used in fields]
-    pools = isinstance(node.op, Reduce | AdaptivePool | WindowPool)
+    pools = isinstance(node.op, _POOLS)
     return pools and all(not source.in_head and not source.is_window_vector for source in sources)
 
 

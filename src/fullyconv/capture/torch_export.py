@@ -16,12 +16,16 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
+from fullyconv.capture.aten_products import PRODUCTS
+from fullyconv.capture.aten_statistics import STATISTICS
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_arg, run_call
 from fullyconv.capture.export import export_at_window, export_batch
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
+
+_NORMALISERS = {**NORMALISERS, **STATISTICS, **PRODUCTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +235,9 @@ class _Reader:
         name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         arguments = _bind(node.target, call)
         references = tuple(call.references())
-        if name in NORMALISERS:
+        if name in _NORMALISERS:
             use = Use(arguments, self.shapes, tuple(value.shape for value in outputs), _find_read(node))
-            normal = NORMALISERS[name](use)
+            normal = _NORMALISERS[name](use)
             if normal is not None:
                 return normal
         elif _is_pointwise(node.target, name) and len(outputs) == 1:

@@ -31,6 +31,10 @@ class DenseModule(nn.Module):
     model with several outputs gives them in its own structure; an output with more axes, `(N, d1, ..., Gy, Gx)`.
     """
 
+    program: Program
+    weight_names: tuple[str, ...]
+    _last_uses: tuple[tuple[str, ...], ...]
+
     def __init__(self, program: Program, weights: Mapping[str, torch.Tensor], parameters: frozenset[str]) -> None:
         """Takes a program and its weights, which are not copied."""
         super().__init__()
@@ -117,6 +121,10 @@ class DenseModule(nn.Module):
         owner, _, last = name.rpartition(".")
         tensor: torch.Tensor = getattr(self.get_submodule(owner), last)
         return tensor
+
+
+# Names of this class's own, which no weight may take, nor the first layer on its path.
+RESERVED = frozenset({*dir(nn.Module()), *dir(DenseModule), *DenseModule.__annotations__})
 
 
 def _bring_to_grid(source: torch.Tensor, call: GridCall, size: Pair, module: DenseModule) -> torch.Tensor:

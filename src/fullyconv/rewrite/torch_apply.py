@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
 from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
 from fullyconv.capture.torch_export import CapturedModel
+from fullyconv.rewrite.dense_module import RESERVED
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction, Program, WindowedHead
@@ -92,7 +93,8 @@ class _WeightStore:
         known = self._names.get(weight)
         if known:
             return known
-        name = source if source not in self.weights else f"{source}:{step.output if step else len(self.weights)}"
+        own = _avoid_reserved(source)
+        name = own if own not in self.weights else f"{own}:{step.output if step else len(self.weights)}"
         self._names[weight] = name
         self.weights[name] = self._make(weight)
         origin = source if isinstance(weight, Weight) else weight.weight.source
@@ -113,6 +115,12 @@ class _WeightStore:
 
         array = make_weight(weight, read) if isinstance(weight, Weight) else make_shifted_bias(weight, read)
         return torch.from_numpy(np.array(array, order="C")).to(origin)
+
+
+def _avoid_reserved(name: str) -> str:
+    """Returns the name, with an underscore behind its first part where the dense module has a use for that."""
+    first, dot, rest = name.partition(".")
+    return f"{first}_{dot}{rest}" if first in RESERVED else name
 
 
 def _reorder(tensor: torch.Tensor, weight: Weight) -> torch.Tensor:

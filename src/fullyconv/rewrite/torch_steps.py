@@ -26,6 +26,7 @@ from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
 from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool, lower_sliding_statistic
+from fullyconv.rewrite.statistic_steps import STATISTIC_LOWERINGS
 
 _TO_THE_END = 2**62
 
@@ -206,4 +207,5 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     SlidingStatistic: lower_sliding_statistic,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
+    **STATISTIC_LOWERINGS,
 }

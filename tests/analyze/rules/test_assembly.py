@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from planning import MAP, check_accepted, check_refused, pooled
+import fullyconv
+from planning import MAP, WINDOW, check_accepted, check_refused, pooled
 
 ACCEPTED = {
     "concatenation": (lambda x: pooled(torch.cat([x, x * 2], 1)), 12, {}),
@@ -50,7 +51,13 @@ REFUSED = {
     ),
     "positions sliced": (lambda x: x.flatten(1)[:, 3:], MAP - 3, {}, "slices the batch, or an axis that holds several"),
     "rows split": (lambda x: x.split(4, 2)[1].flatten(1), MAP // 2, {}, "an axis that is not channels"),
-    "vectors padded": (lambda x: F.pad(pooled(x), (0, 1)), 7, {}, "pads axes that are not channels, rows and columns"),
+    "positions padded": (lambda x: F.pad(x.flatten(1), (0, 1)), MAP + 1, {}, "pads axes that are not channels, rows"),
+    "batch padded": (
+        lambda x: F.pad(x, (0, 0, 0, 0, 0, 0, 0, 1))[:-1].flatten(1),
+        MAP,
+        {},
+        "pads axes that are not channels, rows",
+    ),
 }
 
 
@@ -62,3 +69,29 @@ def test_accepts(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_refuses(name: str) -> None:
     check_refused(*REFUSED[name])
+
+
+class TwiceGated(nn.Module):
+    """A gate by mean and maximum of the window, of vectors or of maps of one cell."""
+
+    def __init__(self, keepdim: bool) -> None:
+        super().__init__()
+        self.stem, self.mix, self.fc, self.keepdim = nn.Conv2d(3, 6, 3, 2), nn.Linear(12, 6), nn.Linear(6, 4), keepdim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        pooled = torch.cat([x.mean((2, 3), keepdim=self.keepdim), x.amax((2, 3), keepdim=self.keepdim)], 1)
+        if self.keepdim:
+            gate = F.conv2d(pooled, self.mix.weight[:, :, None, None], self.mix.bias)
+        else:
+            gate = self.mix(pooled)[:, :, None, None]
+        return self.fc((x * gate.sigmoid()).amax((2, 3)))
+
+
+def test_approximated_statistics_are_joined_cell_by_cell() -> None:
+    flat, maps = (TwiceGated(keepdim).double().eval() for keepdim in (False, True))
+    maps.load_state_dict(flat.state_dict())
+    images = torch.rand(2, 3, 26, 23, dtype=torch.float64)
+    dense = [fullyconv.convert(model, WINDOW, approximate={"squeeze-excitation"}) for model in (flat, maps)]
+    assert [each.report.tier for each in dense] == [3, 3]
+    torch.testing.assert_close(dense[0](images), dense[1](images), rtol=1e-10, atol=1e-10)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.factors import regroup
-from fullyconv.analyze.fields import Refusal, make_map_axes
+from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.plan import RepeatChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Expand, Identity, Node, Permute, Regroup
+from fullyconv.graph import Expand, Identity, Node, Permute, Regroup, Shape
 
 
 @rule(Identity)
@@ -19,12 +20,39 @@ def carry_identity(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 @rule(Expand)
 def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """A statistic of the window around each cell has its rows and columns already; refused: anything else."""
+    """An axis of size 1 is repeated.
+
+    1. A value of each cell that has no channels gets them: the dense tensor's only channel is repeated.
+    2. A statistic of the window around each cell has its rows and columns already.
+
+    Refused: anything else, such as a value of the whole window for each cell of the map.
+    """
     field = get_field(inputs)
+    grown = _find_grown(field, node.outputs[0].shape)
+    if len(grown) == 1 and not field.channels:
+        return _repeat(node, field, grown[0], build)
     if not field.is_spread or len(field.axes) != 4:
         return Refusal("a value of the whole window is spread over the map", "inputs")
     axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
     return (replace(field, axes=axes, is_spread=False),)
+
+
+def _find_grown(field: Field, shape: Shape) -> list[int]:
+    """Returns the axes of `shape` that are larger than the value's, or new."""
+    first = len(shape) - len(field.axes)
+    return [axis for axis, size in enumerate(shape) if axis < first or size != field.shape[axis - first]]
+
+
+def _repeat(node: Node, field: Field, axis: int, build: Build) -> Outcome:
+    ready = build.prepare(node, field)
+    if isinstance(ready, Refusal):
+        return ready
+    shape = node.outputs[0].shape
+    channels = build.make_channel(shape[axis])
+    axes = [*(() for _ in range(len(shape) - len(ready.axes))), *ready.axes]
+    axes[axis] = channels
+    tensor = build.emit(node, RepeatChannels(shape[axis]), (ready.tensor,))
+    return (replace(ready, tensor=tensor, axes=tuple(axes), channels=channels),)
 
 
 @rule(Permute)

@@ -28,7 +28,8 @@ def carry_concat(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if any(value is None for value in inputs):
         return Refusal("joins a constant to the map")
     parts = [value for value in inputs if value is not None]
-    if op.axis == 1 and all(len(value.axes) == 2 for value in parts) and not all(map(_is_vector, parts)):
+    flat = op.axis == 1 and all(len(value.axes) == 2 and not value.is_spread for value in parts)
+    if flat and not all(map(_is_vector, parts)):
         return (_join_flat(parts, build),)
     met = build.meet(node, parts)
     if isinstance(met, Refusal):
@@ -100,17 +101,30 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
         return field
     if op.mode == "circular":
         return Refusal("wraps around the window")
-    if not field.is_standard() or op.pads[0] != (0, 0):
+    places = _find_places(field, op)
+    if any(pad != (0, 0) and axis not in places for axis, pad in enumerate(op.pads)):
         return Refusal("pads axes that are not channels, rows and columns")
-    lines = build.slide(node, field, (Sliding(1, 1, *op.pads[2]), Sliding(1, 1, *op.pads[3])))
+    channels, y, x = ((0, 0) if place is None else op.pads[place] for place in places)
+    lines = build.slide(node, field, (Sliding(1, 1, *y), Sliding(1, 1, *x)))
     if isinstance(lines, Refusal):
         return lines
-    tensor = build.emit(node, op, (field.tensor,))
-    channels = field.channels
-    if op.pads[1] != (0, 0):
-        channels = build.make_channel(count_channels(field) + sum(op.pads[1]))
-    axes = make_map_axes(field.axes[0], channels, (lines[0].extent, lines[1].extent))
-    return (replace(field, tensor=tensor, axes=axes, channels=channels, y=lines[0], x=lines[1]),)
+    tensor = build.emit(node, replace(op, pads=((0, 0), channels, y, x)), (field.tensor,))
+    padded = field.channels if channels == (0, 0) else build.make_channel(count_channels(field) + sum(channels))
+    axes = list(field.axes)
+    sizes = (padded, *make_map_axes((), (), (lines[0].extent, lines[1].extent))[2:])
+    for place, pad, axis in zip(places, (channels, y, x), sizes, strict=True):
+        if place is not None and pad != (0, 0):
+            axes[place] = axis
+    return (replace(field, tensor=tensor, axes=tuple(axes), channels=padded, y=lines[0], x=lines[1]),)
+
+
+def _find_places(field: Field, op: Pad) -> tuple[int | None, int | None, int | None]:
+    """Returns the axes that are all channels, rows and columns; of those of size 1, one that is padded."""
+    if field.is_standard():  # where they have their places even if there is only one of them
+        return 1, 2, 3
+    channels = [axis for axis in range(len(field.axes)) if field.is_channel_axis(axis)]
+    padded = [axis for axis in channels if op.pads[axis] != (0, 0)]
+    return next(iter(padded or channels), None), field.find_axis(Kind.Y), field.find_axis(Kind.X)
 
 
 def _is_vector(value: Field) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 
 from fullyconv.analyze.build import Build, contract, count_channels, join_lines
@@ -10,7 +10,33 @@ from fullyconv.analyze.factors import Axis, Kind, select
 from fullyconv.analyze.fields import Field, Refusal
 from fullyconv.analyze.plan import Add, Layout, RewrittenLayer, ShiftedBias, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Conv, Dense, Node, Pair
+from fullyconv.graph import Conv, Dense, Node, Pair, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A constant that is multiplied with the last axis of a value: how its axes are seen.
+
+    Attributes:
+        weight: the constant's name.
+        bias: a constant's name, or "".
+        view: the constant's axes, each as the factors that it counts.
+        outputs: places in `view` that count outputs, in the order of the outputs.
+        inputs: places in `view` of the factors of the value's last axis, in that order.
+        columns: the half-open range of the constant's second axis that is used, None for all.
+    """
+
+    weight: str
+    bias: str
+    view: Shape
+    outputs: tuple[int, ...]
+    inputs: tuple[int, ...]
+    columns: Pair | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of outputs."""
+        return prod(self.view[place] for place in self.outputs)
 
 
 @rule(Dense)
@@ -31,7 +57,16 @@ def carry_dense(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = get_field(inputs)
     if field.parts:
         return _carry_joint(node, field, build)
-    return _carry_single(node, field, build, None)
+    return contract_last(node, field, _see_matrix(node, field.axes[-1], build), build)
+
+
+def _see_matrix(node: Node, factors: Axis, build: Build, columns: Pair | None = None) -> Matrix:
+    assert isinstance(node.op, Dense)
+    sizes = tuple(factor.size for factor in factors)
+    shape, inner = build.constants[node.inputs[1]].shape, range(len(sizes))
+    if node.op.transposed:
+        return Matrix(node.inputs[1], node.inputs[2], (*sizes, shape[1]), (len(sizes),), tuple(inner))
+    return Matrix(node.inputs[1], node.inputs[2], (shape[0], *sizes), (0,), tuple(1 + i for i in inner), columns)
 
 
 def _carry_joint(node: Node, field: Field, build: Build) -> Outcome:
@@ -40,7 +75,8 @@ def _carry_joint(node: Node, field: Field, build: Build) -> Outcome:
         return Refusal("maps of different kinds are joined before an operation other than a linear layer")
     vectors, start = [], 0
     for part in field.parts:
-        outcome = _carry_single(node, part, build, (start, start + part.shape[1]))
+        matrix = _see_matrix(node, part.axes[-1], build, (start, start + part.shape[1]))
+        outcome = contract_last(node, part, matrix, build)
         if isinstance(outcome, Refusal):
             return outcome
         vectors.append(outcome[0])
@@ -51,65 +87,59 @@ def _carry_joint(node: Node, field: Field, build: Build) -> Outcome:
     return (replace(met[0], tensor=tensor, y=y, x=x, in_head=True),)
 
 
-def _carry_single(node: Node, field: Field, build: Build, columns: Pair | None) -> Outcome:
-    """Returns the convolution of one field; `columns` of the weight where it is a part of several."""
+def contract_last(node: Node, field: Field, matrix: Matrix, build: Build) -> Outcome:
+    """Returns the product of a field's last axis with a matrix, as a convolution, or why it cannot be one."""
     factors = field.axes[-1]
     if set(select(factors, Kind.CHANNEL)) != set(field.channels) or select(factors, Kind.BATCH):
         return Refusal("reads a part of the channels at a time, or the batch")
     kinds = {factor.kind for factor in factors}
     if field.bins and any(select(axis, Kind.Y, Kind.X) for axis in field.axes[:-1]):
         ready = build.settle(node, field)
-        return ready if isinstance(ready, Refusal) else _carry_single(node, ready, build, columns)
+        return ready if isinstance(ready, Refusal) else contract_last(node, ready, matrix, build)
     if field.affine and {Kind.Y, Kind.X} - kinds and any(select(a, Kind.Y, Kind.X) for a in field.axes[:-1]):
         return Refusal("a scale and shift for each position comes before it, and it reads only some positions")
     covered = tuple(
         line.extent if kind in kinds or field.bins else 1 for kind, line in ((Kind.Y, field.y), (Kind.X, field.x))
     )
-    return (_convolve(node, field, (covered[0], covered[1]), build, columns),)
+    return (_convolve(node, field, (covered[0], covered[1]), matrix, build),)
 
 
-def _convolve(node: Node, field: Field, kernel: Pair, build: Build, columns: Pair | None) -> Field:
-    assert isinstance(node.op, Dense)
-    outputs = build.constants[node.inputs[1]].shape[1 if node.op.transposed else 0]
-    weight = replace(_make_kernel(node, field, outputs, kernel), columns=columns)
+def _convolve(node: Node, field: Field, kernel: Pair, matrix: Matrix, build: Build) -> Field:
+    weight = _make_kernel(field, kernel, matrix)
     steps = [
         build.contraction_step(line, axis) if size > 1 else 1
         for axis, (line, size) in enumerate(zip((field.y, field.x), kernel, strict=True))
     ]
-    bias = _make_bias(node, field, weight)
+    bias = _make_bias(field, matrix, weight)
     op = Conv((steps[0], steps[1]), ((0, 0), (0, 0)), (1, 1), 1)
     tensor = build.emit(node, op, (field.tensor,), (weight, bias))
-    _note(node, field, outputs, kernel, build)
+    _note(node, field, matrix.count, kernel, build)
     y, x = (
         contract(line, step) if size > 1 else line
         for line, size, step in zip((field.y, field.x), kernel, steps, strict=True)
     )
-    channels = build.make_channel(outputs)
+    channels = build.make_channel(matrix.count)
     left_map = len(field.axes) <= 2 and not field.is_spread
     in_head = field.in_head or max(kernel) > 1 or left_map
     axes = (*field.axes[:-1], channels)
     return Field(tensor, axes, channels, y, x, in_head=in_head, is_spread=field.is_spread)
 
 
-def _make_kernel(node: Node, field: Field, outputs: int, kernel: Pair) -> Weight:
-    """Returns the trained matrix `(K, F)` as a kernel `(K, C, kh, kw)`, in the dense tensor's channel order."""
+def _make_kernel(field: Field, kernel: Pair, matrix: Matrix) -> Weight:
+    """Returns the trained matrix as a kernel `(K, C, kh, kw)`, in the dense tensor's channel order."""
     factors = field.axes[-1]
     inner: Axis = (*field.channels, *select(factors, Kind.Y), *select(factors, Kind.X))
-    sizes = tuple(factor.size for factor in factors)
-    if isinstance(node.op, Dense) and node.op.transposed:
-        view, order = (*sizes, outputs), (len(factors), *(factors.index(factor) for factor in inner))
-    else:
-        view, order = (outputs, *sizes), (0, *(1 + factors.index(factor) for factor in inner))
-    full = tuple(view[i] for i in order)
+    order = (*matrix.outputs, *(matrix.inputs[factors.index(factor)] for factor in inner))
+    full = tuple(matrix.view[i] for i in order)
     rows, columns = (prod(factor.size for factor in select(factors, kind)) for kind in (Kind.Y, Kind.X))
-    layout = Layout(view, order, full, (outputs, count_channels(field), rows, columns))
+    layout = Layout(matrix.view, order, full, (matrix.count, count_channels(field), rows, columns))
     bins = ((rows, kernel[0]), (columns, kernel[1])) if field.bins else None
-    return Weight(node.inputs[1], layout, bins, field.affine)
+    return Weight(matrix.weight, layout, bins, field.affine, matrix.columns)
 
 
-def _make_bias(node: Node, field: Field, weight: Weight) -> Weight | ShiftedBias | None:
-    is_first = weight.columns is None or weight.columns[0] == 0  # of several parts one has the bias
-    name = node.inputs[2] if is_first else ""
+def _make_bias(field: Field, matrix: Matrix, weight: Weight) -> Weight | ShiftedBias | None:
+    is_first = matrix.columns is None or matrix.columns[0] == 0  # of several parts one has the bias
+    name = matrix.bias if is_first else ""
     if field.affine:
         return ShiftedBias(name, weight)
     return Weight(name) if name else None

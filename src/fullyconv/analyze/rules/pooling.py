@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fullyconv.analyze.build import Build, contract, drop_map
+from fullyconv.analyze.build import Build, contract
 from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.fields import Field, Refusal, drop_factors, make_map_axes
 from fullyconv.analyze.geometry import Sliding
-from fullyconv.analyze.plan import RewrittenLayer, SlidingPool
+from fullyconv.analyze.plan import RewrittenLayer
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.analyze.rules.pool_along import carry_pool_along, narrow_pool
+from fullyconv.analyze.sliding import slide_pool
 from fullyconv.graph import AdaptivePool, Node, WindowPool
 
 
@@ -19,9 +21,13 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
     An average pool whose kernel covers the whole feature map is a global pool, as in older residual networks:
     its stride is not the trunk's, so it is evaluated at every cell of the grid.
+    A pool along the channels only stays within each cell.
     """
     op = node.op
     assert isinstance(op, WindowPool)
+    along = narrow_pool(op, len(get_field(inputs).axes))
+    if along and get_field(inputs).is_channel_axis(along.axis):
+        return carry_pool_along(replace(node, op=along), inputs, build)
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
@@ -71,7 +77,7 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
     The kernel of `op` says over which: it is the field's extent there, and 1 elsewhere.
     """
     if node.name in build.aim.spread and op.kernel == field.extent:
-        return _spread(node, field, op, build)
+        return slide_pool(node, field, op, build)
     pooled = [size > 1 for size in op.kernel]
     if any(pooled):
         lines = (field.y, field.x)
@@ -87,11 +93,3 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
         field = replace(field, tensor=tensor, y=y, x=x, in_head=True)
     kinds = tuple(kind for kind, line in ((Kind.Y, field.y), (Kind.X, field.x)) if line.extent == 1)
     return field.with_axes(drop_factors(field.axes, kinds))
-
-
-def _spread(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
-    """Returns the pool over a window around each cell of the map: a local approximation, made on request."""
-    tensor = build.emit(node, SlidingPool(op.kind, field.extent, op.divisor), (field.tensor,))
-    build.note_approximation(node, f"pools a sliding window of {field.extent[0]} x {field.extent[1]} cells")
-    y, x = field.y.widen_to_window(), field.x.widen_to_window()
-    return drop_map(replace(field, tensor=tensor, y=y, x=x, is_spread=True))

@@ -1,0 +1,70 @@
+"""ATen sums of products: einsum, and convolutions that are products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from string import ascii_letters
+
+from fullyconv.capture.aten_operations import Normal, Use
+from fullyconv.capture.calls import Ref
+from fullyconv.graph import Contract, Permute, Reduce, Shape
+
+
+def _einsum(use: Use) -> Normal:
+    """Understands one or two tensors and a result; no diagonals, no broadcasting, no implicit result."""
+    operands = [operand.name for operand in use["tensors"] if isinstance(operand, Ref)]
+    shapes = [use.shapes[name] for name in operands]
+    terms, arrow, result = use["equation"].replace(" ", "").partition("->")
+    letters = _spell_out([*terms.split(","), result], shapes)
+    if not arrow or letters is None or not _are_consistent(letters, shapes):
+        return None
+    if len(operands) == 1:
+        return _rearrange(letters[0], letters[1], operands[0])
+    if len(operands) == 2:
+        return Contract((letters[0], letters[1]), letters[2]), (*operands, "")
+    return None
+
+
+def _spell_out(terms: list[str], shapes: list[Shape]) -> list[str] | None:
+    """Returns the terms with letters in place of an ellipsis, which one operand and the result may have."""
+    with_ellipsis = [place for place, term in enumerate(terms) if "..." in term]
+    if not with_ellipsis:
+        return terms
+    if len(terms) != len(shapes) + 1 or len(with_ellipsis) != 2 or with_ellipsis[1] != len(shapes):
+        return None
+    place = with_ellipsis[0]
+    missing = len(shapes[place]) - len(terms[place]) + len("...")
+    free = [letter for letter in ascii_letters if not any(letter in term for term in terms)]
+    return [term.replace("...", "".join(free[:missing])) for term in terms]
+
+
+def _are_consistent(letters: list[str], shapes: list[Shape]) -> bool:
+    """Returns whether each letter stands for one size, once in each term, and the result has no others."""
+    if len(letters) != len(shapes) + 1 or any(len(set(term)) != len(term) for term in letters):
+        return False
+    if any(len(term) != len(shape) for term, shape in zip(letters, shapes, strict=False)):
+        return False
+    pairs = {pair for term, shape in zip(letters, shapes, strict=False) for pair in zip(term, shape, strict=True)}
+    return len(pairs) == len(dict(pairs)) and set(letters[-1]) <= dict(pairs).keys()
+
+
+def _rearrange(letters: str, result: str, operand: str) -> Normal:
+    kept = [letter for letter in letters if letter in result]
+    if len(kept) == len(letters):
+        return Permute(tuple(letters.index(letter) for letter in result)), (operand,)
+    if kept != list(result):
+        return None
+    axes = tuple(place for place, letter in enumerate(letters) if letter not in result)
+    return Reduce("sum", axes, keepdim=False), (operand,)
+
+
+def _conv1d(use: Use) -> Normal:
+    """A kernel of one value that moves by one is a product over several channels."""
+    weight, batched = use.shape("weight"), len(use.shape("input")) == 3
+    still = list(use["stride"]) == [1] and use["padding"] in ("valid", "same", [0], (0,))
+    if not batched or not still or weight[1] == 1 or weight[2] != 1 or use["groups"] != 1:
+        return None
+    return Contract(("ncx", "kcz"), "nkx"), use.names("input", "weight", "bias")
+
+
+PRODUCTS: Mapping[str, Callable[[Use], Normal]] = {"einsum": _einsum, "conv1d": _conv1d}
