@@ -213,6 +213,25 @@ def test_bad_models() -> None:
         fullyconv.convert(model, (26, 38))
 
 
+def test_a_buffer_may_be_infinite_but_not_nan() -> None:
+    class Clamped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+            self.register_buffer("least", torch.tensor(-torch.inf))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.maximum(self.stem(x), self.least).mean((2, 3)))
+
+    model = Clamped().eval()
+    dense = fullyconv.convert(model, (9, 8))
+    images = torch.randn(1, 3, 9, 8)
+    torch.testing.assert_close(dense(images)[..., 0, 0], model(images))
+    model.least.fill_(torch.nan)
+    with pytest.raises(ModelError, match="least: expected finite weights, got NaN"):
+        fullyconv.convert(model, (9, 8))
+
+
 def test_the_worked_example() -> None:
     """DESIGN, section 1: 64x128 crops, a 2x4 feature map, 403 windows on 1024x512."""
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 
 from fullyconv.capture.module import evaluating, read_device, read_dtype, suggest_channels
+from fullyconv.capture.regions import inline_regions
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Pair
 
@@ -49,6 +50,7 @@ def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
             raise CaptureError(
                 f"torch.export cannot follow the model at {tuple(image.shape)}: {first_line(error)}"
             ) from error
+        inline_regions(program)
         return program.run_decompositions({}) if writes_shared_memory(program.graph) else program
 
 

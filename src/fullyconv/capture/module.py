@@ -36,13 +36,19 @@ def read_device(module: nn.Module) -> torch.device:
 
 
 def check_weights(module: nn.Module) -> None:
-    """Returns if every parameter and buffer is finite.
+    """Returns if every parameter is finite, and no buffer holds NaN.
+
+    Buffers may be infinite: masks and the bounds of clamps are.
 
     Raises:
-        ModelError: one holds NaN or infinity; the message names it.
+        ModelError: one is not; the message names it.
     """
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    parameters = dict(module.named_parameters())
+    for name, tensor in [*parameters.items(), *module.named_buffers()]:
+        if not tensor.is_floating_point():
+            continue
+        is_sound = torch.isfinite(tensor) if name in parameters else ~torch.isnan(tensor)
+        if not bool(is_sound.all()):
             raise ModelError(
                 f"{name}: expected finite weights, got NaN or infinity; the training diverged or the file is "
                 "damaged, use an earlier checkpoint"

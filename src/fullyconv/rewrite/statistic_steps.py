@@ -53,14 +53,14 @@ def _lower_rms(low: Lowering) -> list[Instruction]:
 
 
 def _lower_channel_pool(low: Lowering) -> list[Instruction]:
-    """The channels become the depth of a volume with one channel."""
+    """The channels take the place of the columns; pools of volumes would not run in bfloat16."""
     pool = low.op.pool
-    numbers = [[pool.kernel, 1, 1], [pool.stride, 1, 1], [pool.padding, 0, 0]]
+    numbers = [[1, pool.kernel], [1, pool.stride], [0, pool.padding]]
     if pool.kind == "max":
-        along: Stage = ("aten.max_pool3d.default", (*numbers, [pool.dilation, 1, 1], pool.ceil_mode))
+        along: Stage = ("aten.max_pool2d.default", (*numbers, [1, pool.dilation], pool.ceil_mode))
     else:
-        along = ("aten.avg_pool3d.default", (*numbers, pool.ceil_mode, pool.count_include_pad, pool.divisor))
-    return low.chain(("aten.unsqueeze.default", (1,)), along, ("aten.squeeze.dim", (1,)))
+        along = ("aten.avg_pool2d.default", (*numbers, pool.ceil_mode, pool.count_include_pad, pool.divisor))
+    return low.chain(("aten.permute.default", ([0, 2, 3, 1],)), along, ("aten.permute.default", ([0, 3, 1, 2],)))
 
 
 def _lower_repeat(low: Lowering) -> list[Instruction]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 from torch.nn import functional as F
 
+import fullyconv
 from planning import MAP, check_accepted, check_crops, check_refused, pooled
 
 
@@ -81,3 +83,11 @@ def test_padding_of_a_volumes_rows_is_that_of_the_map() -> None:
 
 def test_gates_of_all_cells_are_no_pools_along_channels() -> None:
     check_refused(lambda x: pooled(x * F.avg_pool1d(x.flatten(2), 48).unsqueeze(3)), 6, {}, "a value of the whole")
+
+
+def test_response_norms_run_in_half_precision() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.LocalResponseNorm(3, alpha=0.5), nn.AdaptiveAvgPool2d(1)).eval()
+    dense, images = fullyconv.convert(model, (9, 8)), torch.rand(1, 3, 11, 12)
+    halved = fullyconv.convert(model, (9, 8)).to(torch.bfloat16)
+    torch.testing.assert_close(halved(images.bfloat16()).float(), dense(images), rtol=0.05, atol=0.02)

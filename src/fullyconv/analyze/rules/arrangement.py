@@ -29,12 +29,12 @@ def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     field = get_field(inputs)
     grown = _find_grown(field, node.outputs[0].shape)
+    if field.is_spread and len(field.axes) == 4 and set(grown) <= {2, 3}:
+        axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
+        return (replace(field, axes=axes, is_spread=False),)
     if len(grown) == 1 and not field.channels:
         return _repeat(node, field, grown[0], build)
-    if not field.is_spread or len(field.axes) != 4:
-        return Refusal("a value of the whole window is spread over the map", "inputs")
-    axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
-    return (replace(field, axes=axes, is_spread=False),)
+    return Refusal("a value of the whole window is spread over the map", "inputs")
 
 
 def _find_grown(field: Field, shape: Shape) -> list[int]:

@@ -25,7 +25,7 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     op = node.op
     assert isinstance(op, WindowPool)
-    along = narrow_pool(op, len(get_field(inputs).axes))
+    along = None if get_field(inputs).is_standard() else narrow_pool(op, len(get_field(inputs).axes))
     if along and get_field(inputs).is_channel_axis(along.axis):
         return carry_pool_along(replace(node, op=along), inputs, build)
     field = build.prepare_map(node, get_field(inputs))
