@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import traceback
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ from torch.utils import _pytree as pytree
 
 import fullyconv
 from fullyconv.rewrite import DenseModel
+from fullyconv.verify.report import VerifyReport
+from fullyconv.verify.rounding import find_computed
 from fullyconv.verify.samples import Sample
 from fullyconv.verify.subject import describe
 from fullyconv.verify.verdict import NOISE_FACTOR
@@ -25,6 +28,8 @@ from fullyconv.verify.verification import VerifySettings, verify_subject
 # DESIGN, section 5: float32 sums in another order differ by up to about 1.2e-5 of the largest score.
 TOLERANCE_FP32 = 2e-5
 TOLERANCE_FP64 = 1e-10
+
+_BOTH = (torch.float64, torch.float32)
 
 # Logits of two images that differ by less say nothing about a conversion.
 _LEAST_DIFFERENCE = 1e-3
@@ -142,9 +147,9 @@ def _compare_windows(dense: DenseModel, module: nn.Module, images: Tensor) -> fl
 
 
 def _verify(dense: DenseModel, classifier: Classifier, row: dict[str, Any], settings: TrialSettings) -> str:
-    subject = replace(describe(dense, classifier.module, settings.seed), windows=settings.windows)
-    checks = VerifySettings(settings.windows, settings.seed)
-    report = verify_subject(subject, classifier.module, list(_draw_samples(dense, settings.seed)), checks)
+    report = _report(dense, classifier.module, settings)
+    if find_computed(dense.module, classifier.module):
+        report = _check_in_double(report, classifier, settings)
     failed = [comparison for comparison in report.comparisons if not comparison.passed]
     row |= {"errors": report.errors, "notes": report.notes, "beyond_window": report.checked_beyond_window}
     row["tolerances"] = {
@@ -162,6 +167,27 @@ def _verify(dense: DenseModel, classifier: Classifier, row: dict[str, Any], sett
     if in_double and {comparison.dtype for comparison in failed} == {"float32"}:
         return "rounding"
     return "right" if report.passed else "wrong"
+
+
+def _report(
+    dense: DenseModel, module: nn.Module, settings: TrialSettings, dtypes: tuple[torch.dtype, ...] = _BOTH
+) -> VerifyReport:
+    subject = replace(describe(dense, module, settings.seed), windows=settings.windows)
+    checks = VerifySettings(settings.windows, settings.seed, dtypes)
+    return verify_subject(subject, module, list(_draw_samples(dense, settings.seed)), checks)
+
+
+def _check_in_double(report: VerifyReport, classifier: Classifier, settings: TrialSettings) -> VerifyReport:
+    """Returns the report with its float64 part from a conversion of the classifier in float64.
+
+    Weights that the conversion of a float32 classifier computes are kept in float32, and so rounded; in float64
+    nothing but the arithmetic is left to differ.
+    """
+    module = copy.deepcopy(classifier.module).double()
+    dense = fullyconv.convert(module, classifier.window)
+    exact = _report(dense, module, settings, (torch.float64,)).comparisons
+    rest = [item for item in report.comparisons if item.dtype != "float64"]
+    return replace(report, comparisons=(*exact, *rest))
 
 
 def _draw_samples(dense: DenseModel, seed: int) -> Iterable[Sample]:

@@ -32,7 +32,7 @@ def with_rule(monkeypatch):
 
 
 def test_without_the_rule_it_is_windowed():
-    plan: Plan = plan_between(lambda x: x.cumsum(1).mean((2, 3)), 6)
+    plan: Plan = plan_between(lambda x: x.cumprod(1).mean((2, 3)), 6)
     assert "may mix the values of a whole window" in find_reason(plan)
 
 
@@ -41,7 +41,7 @@ def test_the_plan_follows_the_rule(with_rule, name):
     run_block(TESTS, "tests")[name]()
 
 
-@pytest.mark.parametrize("function", ["sum_channels", "sum_rows"])
+@pytest.mark.parametrize("function", ["multiply_channels", "multiply_rows"])
 def test_the_scores_are_equal(with_rule, function):
     names = run_block(TESTS, "tests")
     names["test_scores_equal_the_classifier"](names[function])

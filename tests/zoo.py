@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import zoo_arranging as arranging
 from zoo_mixing import Attention, SqueezeExcite
 from zoo_norms import NORMS
 from zoo_statistics import STATISTICS
@@ -389,6 +390,12 @@ ZOO = {
     "odd_parts": Entry(odd_parts, (22, 30), 1, FEATURES, (4, 4)),
     "fully_convolutional": Entry(fully_convolutional, (31, 47), 1, CROPS, (4, 4)),
     "perceptron": Entry(perceptron, (6, 5), 1, CROPS, (1, 1)),
+    "space_to_depth": Entry(arranging.space_to_depth, (22, 26), 1, CROPS, (6, 6)),
+    "depth_to_space": Entry(arranging.depth_to_space, (21, 33), 1, CROPS, (4, 4)),
+    "merged_patches": Entry(arranging.merged_patches, (16, 20), 1, CROPS, (4, 4)),
+    "partitioned": Entry(arranging.partitioned, (24, 36), 2, CROPS, (4, 4)),
+    "reordered_channels": Entry(arranging.reordered_channels, (23, 27), 1, CROPS, (4, 4)),
+    "grouped_channels": Entry(arranging.grouped_channels, (23, 27), 1, CROPS, (4, 4)),
     "recurrent": Entry(recurrent, (31, 39), 2, CROPS, (4, 4), 1),
     **{name: Entry(*facts) for name, facts in STATISTICS.items()},
     **{name: Entry(*kind) for name, kind in NORMS.items()},

@@ -234,6 +234,42 @@ class Select(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Gather(Operation):
+    """Places along one axis, in any order, any number of times. Inputs: x."""
+
+    axis: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack(Operation):
+    """Equal shapes side by side along a new axis. Inputs: one or more."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind(Operation):
+    """Each place of one axis, which goes away, one output each. Inputs: x."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceToDepth(Operation):
+    """Blocks of `block` cells become channels `(C, row in block, column in block)`. Inputs: x `(N, C, H, W)`."""
+
+    block: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class DepthToSpace(Operation):
+    """Channels `(C, row in block, column in block)` become blocks of cells. Inputs: x `(N, C * block, H, W)`."""
+
+    block: Pair
+
+
+@dataclass(frozen=True, slots=True)
 class Pad(Operation):
     """Padding before and after each axis; negative values crop. Inputs: x."""
 

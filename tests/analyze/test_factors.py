@@ -44,3 +44,20 @@ def test_the_rest_does_not_split() -> None:
     assert regroup(((Y,), (X,)), (7, 5)) is None
     assert regroup(((C,), (Y,)), (8, 15)) is None
     assert regroup(((C,), (Y,)), (60,)) is not None
+
+
+@given(st.sampled_from([(8, 1), (4, 2), (2, 4), (2, 2, 2)]), st.sampled_from([(6,), (3, 2), (2, 3)]))
+def test_rows_and_columns_fold(rows: tuple[int, ...], columns: tuple[int, ...]) -> None:
+    """The first part stays rows or columns; what follows counts the cells within one."""
+    whole = Factor(Kind.Y, 8), Factor(Kind.X, 6)
+    result = regroup(((C,), (whole[0],), (whole[1],)), (12, *rows, *columns), 5)
+    assert result is not None
+    assert measure(result.axes) == (12, *rows, *columns)
+    factors = flatten(result.axes)
+    assert [f for f in factors if f.kind is Kind.Y] == [Factor(Kind.Y, rows[0])]
+    assert [f for f in factors if f.kind is Kind.X] == [Factor(Kind.X, columns[0])]
+    assert len(set(factors)) == len(factors)
+    folded = {old: parts[1].size for old, parts in result.folds}
+    assert folded == {
+        old: old.size // first for old, first in zip(whole, (rows[0], columns[0]), strict=True) if old.size > first
+    }

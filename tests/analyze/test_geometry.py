@@ -63,3 +63,25 @@ def test_agreement_is_for_all_sizes() -> None:
 def test_join_covers_both() -> None:
     a, b = Line(20).slide(Sliding(3, 1, 1, 1)), Line(20).slide(Sliding(5, 1, 2, 2))
     assert (a.join(b).first, a.join(b).last) == (-2, 3)
+
+
+@given(st.lists(slidings, min_size=1, max_size=2), st.lists(slidings, max_size=2), st.sampled_from([2, 3]), st.data())
+def test_finer_cells(first: list[Sliding], then: list[Sliding], cells: int, data: st.DataObject) -> None:
+    """Cells that a larger one becomes depend on no more than they say; windows lie at multiples of the period."""
+    line, reach = Line(40), [{pixel} for pixel in range(40)]
+    for sliding in [*first, Sliding(cells, cells), None, *then]:
+        if sliding is None:
+            line, reach = line.refine(cells), [seen for seen in reach for _ in range(cells)]
+            continue
+        padded = [set()] * sliding.before + reach + [set()] * sliding.after
+        if len(padded) < sliding.kernel:
+            return
+        line = line.slide(sliding)
+        starts = range(0, len(padded) - sliding.kernel + 1, sliding.stride)
+        reach = [set().union(*padded[start : start + sliding.kernel]) for start in starts]
+    assert len(reach) == line.extent == line.count(40)
+    for place, seen in enumerate(reach):
+        assert seen <= set(range(place * line.stride + line.first, place * line.stride + line.last))
+    more = data.draw(st.integers(1, 3))
+    assert line.period % line.stride == 0
+    assert line.count(40 + more * line.period) == line.extent + more * line.period // line.stride

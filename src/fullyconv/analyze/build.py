@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fullyconv.analyze.factors import Axis, Factor, Kind, flatten, select
 from fullyconv.analyze.fields import Field, Refusal, drop_factors, replace_factors
+from fullyconv.analyze.folding import restore_map
 from fullyconv.analyze.geometry import Line, Sliding
 from fullyconv.analyze.plan import (
     BinPool,
@@ -21,6 +22,7 @@ from fullyconv.analyze.plan import (
     ToGrid,
     Weight,
 )
+from fullyconv.analyze.rearrangement import Indices
 from fullyconv.graph import Constant, Node, Operation, Pair
 
 
@@ -77,10 +79,15 @@ class Build:
         """Drops what was recorded since the mark."""
         self.record = mark
 
+    def make_serial(self) -> int:
+        """Returns a number that no channel factor has so far."""
+        self._serial += 1
+        return self._serial
+
     def make_channel(self, size: int) -> Axis:
         """Returns a new channel factor; none for size 1."""
-        self._serial += 1
-        return (Factor(Kind.CHANNEL, size, (self._serial,)),) if size > 1 else ()
+        serial = self.make_serial()
+        return (Factor(Kind.CHANNEL, size, (serial,)),) if size > 1 else ()
 
     def read_constant(self, name: str) -> NDArray[np.generic]:
         """Returns the values of a constant."""
@@ -91,7 +98,7 @@ class Build:
         node: Node,
         op: Operation,
         inputs: tuple[str | Weight, ...],
-        weights: tuple[Weight | ShiftedBias | None, ...] = (),
+        weights: tuple[Weight | ShiftedBias | Indices | None, ...] = (),
     ) -> str:
         """Records a step and returns the name of its dense tensor."""
         base = node.outputs[0].name
@@ -154,7 +161,10 @@ class Build:
 
     def order_channels(self, node: Node, field: Field) -> Field:
         """Returns the field with its dense channels in the order of its axes."""
-        wanted = field.logical_channels
+        return self.arrange_channels(node, field, field.logical_channels)
+
+    def arrange_channels(self, node: Node, field: Field, wanted: Axis) -> Field:
+        """Returns the field with its dense channels in another order."""
         if wanted == field.channels:
             return field
         sizes = tuple(factor.size for factor in field.channels)
@@ -172,6 +182,9 @@ class Build:
         ready = self.prepare(node, field)
         if isinstance(ready, Refusal) or ready.is_standard():
             return ready
+        restored = restore_map(node, ready, self) if len(ready.axes) == 4 else ready
+        if isinstance(restored, Refusal) or restored.is_standard():
+            return restored
         if field.bins is not None:
             return Refusal("slides over the bins of an adaptive pool")
         return Refusal(f"expected a map (batch, channels, rows, columns), got axes of another kind {field.shape}")
@@ -185,6 +198,11 @@ class Build:
                 return prepared
             ready.append(prepared)
         if len({value.extent for value in ready}) > 1:
+            restored = [restore_map(node, value, self) for value in ready]
+            ready = [value for value in restored if isinstance(value, Field)]
+            if len(ready) < len(restored):
+                return next(value for value in restored if isinstance(value, Refusal))
+        if len({value.extent for value in ready}) > 1:
             return Refusal("a value of the whole window meets the map that it came from", "inputs")
         if all(value.is_window_vector for value in ready) and not self._agree(ready):
             return self.bring_together(node, ready)
@@ -195,7 +213,7 @@ class Build:
 
     def bring_together(self, node: Node, vectors: list[Field]) -> list[Field]:
         """Returns window vectors with the same windows: those at the common multiple of their strides."""
-        stride = lcm(*(value.y.stride for value in vectors)), lcm(*(value.x.stride for value in vectors))
+        stride = lcm(*(value.y.period for value in vectors)), lcm(*(value.x.period for value in vectors))
         return [self.bring_to_grid(node, value, stride) for value in vectors]
 
     def bring_to_grid(self, node: Node, value: Field, stride: Pair) -> Field:
@@ -203,8 +221,8 @@ class Build:
         step = (stride[0] // value.y.stride, stride[1] // value.x.stride)
         tensor = self.emit(node, ToGrid(step, stride), (value.tensor,))
         counting = tuple(Sliding(size, pixels) for size, pixels in zip(self.window, stride, strict=True))
-        y = replace(value.y, stride=stride[0], slides=(counting[0],))
-        x = replace(value.x, stride=stride[1], slides=(counting[1],))
+        y = replace(value.y, stride=stride[0], slides=(counting[0],), period=stride[0])
+        x = replace(value.x, stride=stride[1], slides=(counting[1],), period=stride[1])
         return replace(value, tensor=tensor, y=y, x=x)
 
     def _agree(self, fields: list[Field]) -> bool:

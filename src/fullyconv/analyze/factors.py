@@ -64,21 +64,31 @@ class Regrouping:
     Attributes:
         axes: the new axes.
         splits: channel factors that were split, each with its parts in order.
+        folds: Y or X that was split, each with its two parts: fewer cells, and a channel factor that counts the
+            cells that one of them is made of.
     """
 
     axes: Axes
     splits: tuple[tuple[Factor, Axis], ...]
+    folds: tuple[tuple[Factor, Axis], ...] = ()
 
 
-def regroup(axes: Axes, shape: Shape) -> Regrouping | None:
-    """Returns the axes after a reshape to `shape`, or None where it would split the batch, Y or X.
+def regroup(axes: Axes, shape: Shape, serial: int = 0) -> Regrouping | None:
+    """Returns the axes after a reshape to `shape`, or None where it would split the batch, or split unevenly.
+
+    Args:
+        axes: before the reshape.
+        shape: after it.
+        serial: tells the channel factors that come of Y and X apart from those of other reshapes.
 
     >>> c, y, x = Factor(Kind.CHANNEL, 6), Factor(Kind.Y, 2), Factor(Kind.X, 4)
     >>> measure(regroup(((c,), (y,), (x,)), (48,)).axes)
     (48,)
     >>> measure(regroup(((c,), (y,), (x,)), (2, 3, 8)).axes)
     (2, 3, 8)
-    >>> regroup(((c,), (y,), (x,)), (12, 2, 2)) is None
+    >>> [factor.kind.value for factor in flatten(regroup(((c,), (y,), (x,)), (6, 2, 2, 2)).axes)]
+    ['channel', 'y', 'x', 'channel']
+    >>> regroup(((c,), (y,), (x,)), (4, 3, 2, 2)) is None
     True
     """
     waiting = list(flatten(axes))
@@ -90,7 +100,7 @@ def regroup(axes: Axes, shape: Shape) -> Regrouping | None:
         while missing > 1:
             factor = waiting.pop(0)
             if missing % factor.size:
-                parts = _split(factor, missing)
+                parts = _split(factor, missing, serial)
                 if parts is None:
                     return None
                 splits[factor] = parts
@@ -99,13 +109,18 @@ def regroup(axes: Axes, shape: Shape) -> Regrouping | None:
             axis.append(factor)
             missing //= factor.size
         result.append(tuple(axis))
-    return Regrouping(tuple(result), tuple(_resolve(splits)))
+    folds = tuple(pair for pair in splits.items() if pair[0].kind is not Kind.CHANNEL)
+    channels = {factor: parts for factor, parts in splits.items() if factor.kind is Kind.CHANNEL}
+    return Regrouping(tuple(result), tuple(_resolve(channels)), folds)
 
 
-def _split(factor: Factor, first: int) -> tuple[Factor, Factor] | None:
-    if factor.kind is not Kind.CHANNEL or factor.size % first:
+def _split(factor: Factor, first: int, serial: int) -> tuple[Factor, Factor] | None:
+    if factor.kind is Kind.BATCH or factor.size % first:
         return None
     sizes = (first, factor.size // first)
+    if factor.kind is not Kind.CHANNEL:
+        place = 0 if factor.kind is Kind.Y else 1
+        return Factor(factor.kind, sizes[0]), Factor(Kind.CHANNEL, sizes[1], (serial, place))
     outer, inner = (Factor(factor.kind, size, (*factor.serial, i)) for i, size in enumerate(sizes))
     return outer, inner
 

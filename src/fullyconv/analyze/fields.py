@@ -70,6 +70,16 @@ class Field:
         return self.y.stride, self.x.stride
 
     @property
+    def period(self) -> Pair:
+        """Pixels between neighbouring windows for which the value is made by the same network."""
+        return self.y.period, self.x.period
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether a reshape folded rows or columns into channels somewhere before."""
+        return self.y.is_folded or self.x.is_folded
+
+    @property
     def shape(self) -> Shape:
         """The value's shape at window size."""
         return measure(self.axes)

@@ -10,7 +10,8 @@ from fullyconv.analyze.factors import Kind, flatten, select
 from fullyconv.analyze.fields import Field
 from fullyconv.analyze.plan import Activation, Cut, FeatureMap, Output, Plan, Step
 from fullyconv.analyze.selection import Selection, find_needed
-from fullyconv.graph import Graph, Identity, Node, Pair, Pointwise, Regroup, Softmax
+from fullyconv.errors import ModelError
+from fullyconv.graph import Graph, Identity, Node, Pair, Pointwise, Regroup, Shape, Softmax, Value
 from fullyconv.grid import Grid
 
 
@@ -70,8 +71,8 @@ def _find_activation(graph: Graph, name: str) -> _End:
     node: Node | None = producers.get(name)
     while node is not None and isinstance(node.op, Identity | Regroup):
         node = producers.get(node.inputs[0])
-    if node is None:
-        return _End(name)
+    if node is None or _drop_ones(node.outputs[0]) != _drop_ones(producers[name].outputs[0]):
+        return _End(name)  # an activation of another shape, such as a softmax of each of several groups
     if isinstance(node.op, Pointwise) and node.op.name == "sigmoid":
         return _End(node.inputs[0], "sigmoid")
     if isinstance(node.op, Softmax) and not node.op.log:
@@ -84,7 +85,8 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
     value = next(value for node in graph.nodes for value in node.outputs if value.name == name)
     node = next(node for node in graph.nodes if value in node.outputs)
     field = fields.get(name)
-    inner = tuple(size for size in value.shape[1:] if size > 1) or (1,)
+    _check_batch(graph, value, field)
+    inner = _drop_ones(value)
     if field is None or not field.is_settled or field.is_spread:
         return Output(name, "", (), (), inner)
     if not field.is_window_vector:
@@ -94,6 +96,20 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
     sizes = tuple(factor.size for factor in field.channels)
     order = tuple(field.channels.index(factor) for factor in field.logical_channels)
     return Output(name, field.tensor, sizes, order, inner)
+
+
+def _drop_ones(value: Value) -> Shape:
+    """Returns the shape of one window's values, without axes of size 1; one is left."""
+    return tuple(size for size in value.shape[1:] if size > 1) or (1,)
+
+
+def _check_batch(graph: Graph, value: Value, field: Field | None) -> None:
+    """Scores are given image by image, so a model must give its outputs so too."""
+    is_first = value.shape[:1] == (graph.batch,)
+    if field is not None and graph.batch > 1:
+        is_first = bool(field.axes) and {factor.kind for factor in field.axes[0]} == {Kind.BATCH}
+    if not is_first:
+        raise ModelError(f"the model's output {value.name}: expected the batch first, got the shape {value.shape}")
 
 
 def _make_cut(grid_stride: Pair, field: Field, name: str) -> Cut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import lcm
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Sliding:
         before: padding before the first cell; negative values crop.
         after: padding after the last cell; negative values crop.
         ceil: whether a last, partial placement counts.
+        finer: how many cells each output is divided into, as a pixel shuffle does.
+        folds: whether it only folds neighbouring cells into channels, as a reshape does.
     """
 
     kernel: int = 1
@@ -22,12 +25,14 @@ class Sliding:
     before: int = 0
     after: int = 0
     ceil: bool = False
+    finer: int = 1
+    folds: bool = False
 
     def count(self, cells: int) -> int:
         """Returns the number of outputs on `cells` inputs, as PyTorch's pooling layers define it."""
         free = cells + self.before + self.after - self.kernel
         if not self.ceil:
-            return free // self.stride + 1
+            return (free // self.stride + 1) * self.finer
         outputs = -(-free // self.stride) + 1
         # a placement that would start in the padding after the last cell is dropped
         return outputs - ((outputs - 1) * self.stride >= cells + self.before)
@@ -48,6 +53,8 @@ class Line:
         first: cell `j` depends on pixels from `j * stride + first` ...
         last: ... up to and without `j * stride + last`.
         slides: all that happened since the image, to count cells on any image.
+        period: windows that begin at multiples of so many pixels see the same network; 0 stands for the stride.
+            It is a multiple of the stride: cells that a pixel shuffle made lie closer together than windows may.
     """
 
     extent: int
@@ -55,6 +62,16 @@ class Line:
     first: int = 0
     last: int = 1
     slides: tuple[Sliding, ...] = ()
+    period: int = 0
+
+    def __post_init__(self) -> None:
+        """Puts the stride where no period is given."""
+        object.__setattr__(self, "period", self.period or self.stride)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether a reshape folded cells into channels somewhere before."""
+        return any(sliding.folds for sliding in self.slides)
 
     def slide(self, sliding: Sliding) -> Line:
         """Returns the axis after an operation."""
@@ -64,6 +81,22 @@ class Line:
             first=self.first - sliding.before * self.stride,
             last=self.last + (sliding.kernel - 1 - sliding.before) * self.stride,
             slides=(*self.slides, sliding),
+            period=lcm(self.period, self.stride * sliding.stride),
+        )
+
+    def refine(self, cells: int) -> Line:
+        """Returns the axis when each cell becomes `cells` of them, which must divide the stride.
+
+        >>> Line(extent=64).slide(Sliding(stride=4)).refine(2).count(67)
+        34
+        """
+        stride = self.stride // cells
+        return replace(
+            self,
+            extent=self.extent * cells,
+            stride=stride,
+            first=self.first - (cells - 1) * stride,
+            slides=(*self.slides, Sliding(finer=cells)),
         )
 
     def widen_to_window(self) -> Line:
@@ -87,12 +120,13 @@ class Line:
 
     def join(self, other: Line) -> Line:
         """Returns the axis of something that depends on a cell of both; `self` says how to count."""
-        return replace(self, first=min(self.first, other.first), last=max(self.last, other.last))
+        first, last = min(self.first, other.first), max(self.last, other.last)
+        return replace(self, first=first, last=last, period=lcm(self.period, other.period))
 
     def agrees(self, other: Line, window: int) -> bool:
         """Returns whether both have equally many cells on every image that is at least `window` pixels.
 
-        Counting repeats with the stride, so one period proves it for all sizes.
+        Counting repeats with the period, so one proves it for all sizes.
         """
-        period = max(self.stride, other.stride)
+        period = lcm(self.period, other.period)
         return all(self.count(pixels) == other.count(pixels) for pixels in range(window, window + period))

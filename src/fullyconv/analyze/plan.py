@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fullyconv.analyze.rearrangement import Indices
 from fullyconv.graph import Operation, Pair, PoolAlong, Shape, StatisticKind
 from fullyconv.grid import Grid
 
@@ -89,17 +90,22 @@ class ShiftedBias:
 
 @dataclass(frozen=True, slots=True)
 class ChannelNorm(Operation):
-    """Normalisation over all `channels` of each cell. Weights: scale and shift `(C,)`, or None."""
+    """Normalisation over each block of neighbouring `channels` of each cell, of which there are `blocks`.
+
+    Weights: scale and shift `(channels,)`, or None.
+    """
 
     channels: int
     eps: float
+    blocks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelReduce(Operation):
-    """Reduction over all channels of each cell; one channel is left."""
+    """Reduction over the channels of each cell, seen as `(kept, ...)`; as many as `kept` says are left."""
 
     kind: Literal["mean", "max", "sum"]
+    kept: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +261,8 @@ class Step:
     """One operation of the dense network.
 
     Attributes:
-        op: an operation of this file, or Conv, WindowPool, ChannelAffine, PRelu, Softmax, Concat, Pad.
+        op: an operation of this file or of `rearrangement`, or Conv, WindowPool, ChannelAffine, PRelu, Softmax,
+            Concat, Pad.
         inputs: dense tensors, or Weight for a constant that takes part value by value.
         weights: in the operation's order; None for a missing one.
         output: a dense tensor.
@@ -264,7 +271,7 @@ class Step:
 
     op: Operation
     inputs: tuple[str | Weight, ...]
-    weights: tuple[Weight | ShiftedBias | None, ...]
+    weights: tuple[Weight | ShiftedBias | Indices | None, ...]
     output: str
     node: str
 

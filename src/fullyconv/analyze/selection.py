@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fullyconv.analyze.factors import Axis, Kind
 from fullyconv.analyze.fields import Field
-from fullyconv.graph import Graph, Node
+from fullyconv.graph import Graph, Node, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,30 @@ class Selection:
     feature_maps: tuple[str, ...]
 
 
-def select_parts(graph: Graph, fields: Mapping[str, Field]) -> Selection:
-    """Returns the least that must run on windows: what has no field, back to settled fields."""
+def select_parts(graph: Graph, fields: Mapping[str, Field], stride: Pair) -> Selection:
+    """Returns the least that must run on windows: what has no field, back to settled fields.
+
+    A map that a reshape folded to cells further apart than windows are, as one partitioned for attention, is
+    cut before that.
+
+    Args:
+        graph: the classifier.
+        fields: of the last walk.
+        stride: pixels between neighbouring windows.
+    """
+
+    def can_cut(name: str) -> bool:
+        field = fields.get(name)
+        fits = field is not None and not (stride[0] % field.period[0] or stride[1] % field.period[1])
+        return field is not None and field.is_settled and (fits or not field.is_folded)
+
     producers = {value.name: node for node in graph.nodes for value in node.outputs}
     windowed: set[str] = set()
     cuts: dict[str, None] = {}
     waiting = [name for name in graph.outputs if not _is_settled(fields.get(name))]
     while waiting:
         name = waiting.pop()
-        if _is_settled(fields.get(name)):
+        if can_cut(name):
             cuts[name] = None
         elif name in producers and producers[name].name not in windowed:
             node = producers[name]

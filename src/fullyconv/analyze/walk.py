@@ -10,12 +10,13 @@ from fullyconv.analyze.factors import Factor, Kind
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.finish import finish_plan
 from fullyconv.analyze.geometry import Line
+from fullyconv.analyze.nominal import Nominal, follow, make_nominal
 from fullyconv.analyze.plan import Plan
 from fullyconv.analyze.rule import find_rule
 from fullyconv.analyze.selection import Selection, select_parts
 from fullyconv.analyze.spreading import find_spread
 from fullyconv.errors import ModelError, OptionError
-from fullyconv.graph import Conv, Graph, Node, Pair, Shape, WindowPool
+from fullyconv.graph import Graph, Node, Pair, Shape
 from fullyconv.grid import format_size
 
 
@@ -27,14 +28,14 @@ class Walk:
         build: the steps recorded.
         fields: of the values that are the same for each window.
         refusals: the reason, for each node whose rule refused it; nodes that come after such a node have none.
-        strides: nominal pixels between neighbouring cells of each value, wherever it runs.
+        nominal: where the cells of each value lie, wherever it runs, as far as that is known.
         shapes: of all values at window size.
     """
 
     build: Build
     fields: dict[str, Field]
     refusals: dict[str, Refusal]
-    strides: dict[str, Pair]
+    nominal: dict[str, Nominal]
     shapes: dict[str, Shape]
 
 
@@ -54,7 +55,7 @@ def make_plan(
         approximate: names of local approximations that may be made.
 
     Raises:
-        ModelError: the image is not `(N, C, height, width)`.
+        ModelError: the image is not `(N, C, height, width)`, or an output does not begin with the batch.
         OptionError: a stride that is no multiple of the network's own, or a layer that it does not have.
     """
     if len(graph.image.shape) != 4:
@@ -64,8 +65,9 @@ def make_plan(
     while more := find_spread(graph, first.fields, first.refusals, approximate) - aim.spread:
         aim = replace(aim, spread=aim.spread | more)
         first = _walk(graph, aim)
-    last = _walk(graph, replace(aim, grid_stride=_check_stride(stride, _find_grid_stride(graph, first))))
-    selection = select_parts(graph, last.fields)
+    grid_stride = _check_stride(stride, _find_grid_stride(graph, first))
+    last = _walk(graph, replace(aim, grid_stride=grid_stride))
+    selection = select_parts(graph, last.fields, grid_stride)
     return finish_plan(graph, last.build, last.fields, selection, _explain(graph, last, selection))
 
 
@@ -73,14 +75,20 @@ def _walk(graph: Graph, aim: Aim) -> Walk:
     build = Build(graph.window, graph.constants, aim)
     image = graph.image
     shapes = {value.name: value.shape for value in (image, *(value for node in graph.nodes for value in node.outputs))}
-    walk = Walk(build, {image.name: _make_image_field(graph, build)}, {}, {image.name: (1, 1)}, shapes)
+    walk = Walk(
+        build,
+        {image.name: _make_image_field(graph, build)},
+        {},
+        {image.name: make_nominal(image.shape, (1, 1))},
+        shapes,
+    )
     for node in graph.nodes:
         if node.name in aim.windowed:
             walk.refusals[node.name] = Refusal("windows were asked for from here on")
         else:
             _handle(node, walk)
-        strides = _find_strides(node, walk)
-        walk.strides.update(dict.fromkeys((value.name for value in node.outputs), strides))
+        nominal = follow(node, walk.nominal, shapes, walk.fields.get(node.outputs[0].name))
+        walk.nominal.update(dict.fromkeys((value.name for value in node.outputs), nominal))
     return walk
 
 
@@ -139,24 +147,19 @@ def _handle(node: Node, walk: Walk) -> None:
     walk.fields.update((value.name, field) for value, field in pairs)
 
 
-def _find_strides(node: Node, walk: Walk) -> Pair:
-    """Returns the nominal stride of a node's outputs: its field's, or the inputs' times what the operation adds."""
-    field = walk.fields.get(node.outputs[0].name)
-    if field is not None:
-        return field.stride
-    strides = [walk.strides[name] for name in node.inputs if name in walk.strides] or [(1, 1)]
-    y, x = max(s[0] for s in strides), max(s[1] for s in strides)
-    if isinstance(node.op, Conv | WindowPool):
-        # one cell cannot shrink, so there a stride means nothing to a window
-        rows, columns = walk.shapes[node.inputs[0]][2:]
-        return y * (node.op.stride[0] if rows > 1 else 1), x * (node.op.stride[1] if columns > 1 else 1)
-    return y, x
-
-
 def _find_grid_stride(graph: Graph, walk: Walk) -> Pair:
-    selection = select_parts(graph, walk.fields)
-    strides = [walk.strides[name] for name in graph.outputs]
-    strides += [walk.fields[name].stride for name in selection.cuts]
+    """Returns the least distance of windows at which everything that runs densely fits them."""
+    own = _join([_find_stride(name, walk) for name in graph.outputs])
+    selection = select_parts(graph, walk.fields, own)
+    return _join([own, *(walk.fields[name].period for name in selection.cuts)])
+
+
+def _find_stride(name: str, walk: Walk) -> Pair:
+    field = walk.fields.get(name)
+    return walk.nominal[name].stride if field is None else field.period
+
+
+def _join(strides: list[Pair]) -> Pair:
     return lcm(*(stride[0] for stride in strides)), lcm(*(stride[1] for stride in strides))
 
 

@@ -7,7 +7,7 @@ understood; the caller then records it as Opaque. Arguments arrive by the names 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -45,13 +45,15 @@ Normal = tuple[Operation, tuple[str, ...]] | None
 class Use:
     """One use of an ATen operation: its arguments by name, the shapes that it reads, and those it gives.
 
-    `outputs_read` says which of its outputs others read.
+    `outputs_read` says which of its outputs others read; `constants` holds the tensors that do not depend on the
+    image, by name.
     """
 
     arguments: Mapping[str, Any]
     shapes: Mapping[str, Shape]
     output_shapes: tuple[Shape, ...]
     outputs_read: frozenset[int] = frozenset({0})
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]

@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fullyconv.capture.aten_arrangements import ARRANGEMENTS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
 from fullyconv.capture.aten_products import PRODUCTS
 from fullyconv.capture.aten_statistics import STATISTICS
@@ -25,7 +26,7 @@ from fullyconv.capture.module import check_weights
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
-_NORMALISERS = {**NORMALISERS, **STATISTICS, **PRODUCTS}
+_NORMALISERS = {**NORMALISERS, **STATISTICS, **PRODUCTS, **ARRANGEMENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +237,8 @@ class _Reader:
         arguments = _bind(node.target, call)
         references = tuple(call.references())
         if name in _NORMALISERS:
-            use = Use(arguments, self.shapes, tuple(value.shape for value in outputs), _find_read(node))
-            normal = _NORMALISERS[name](use)
+            shapes = tuple(value.shape for value in outputs)
+            normal = _NORMALISERS[name](Use(arguments, self.shapes, shapes, _find_read(node), self.tensors))
             if normal is not None:
                 return normal
         elif _is_pointwise(node.target, name) and len(outputs) == 1:

@@ -11,6 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
+from fullyconv.analyze.rearrangement import Indices
 from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
 from fullyconv.capture.torch_export import CapturedModel
 from fullyconv.rewrite.dense_module import RESERVED
@@ -87,8 +88,10 @@ class _WeightStore:
         self._captured = captured
         self._names: dict[Weight | ShiftedBias, str] = {}
 
-    def add(self, weight: Weight | ShiftedBias, step: Step | None) -> str:
+    def add(self, weight: Weight | ShiftedBias | Indices, step: Step | None) -> str:
         """Returns the name of a weight, which is made when it is asked for the first time."""
+        if isinstance(weight, Indices):
+            return self._add_indices(weight, step)
         source = weight.source if isinstance(weight, Weight) else (weight.bias or f"{weight.weight.source}:bias")
         known = self._names.get(weight)
         if known:
@@ -100,6 +103,12 @@ class _WeightStore:
         origin = source if isinstance(weight, Weight) else weight.weight.source
         if origin in self._captured.parameters:
             self.parameters.add(name)
+        return name
+
+    def _add_indices(self, indices: Indices, step: Step | None) -> str:
+        assert step is not None  # only steps have constants of their own
+        name = f"{step.output}:places"
+        self.weights[name] = torch.tensor(indices.values)
         return name
 
     def _make(self, weight: Weight | ShiftedBias) -> torch.Tensor:

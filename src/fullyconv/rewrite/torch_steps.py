@@ -27,6 +27,7 @@ from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
 from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool, lower_sliding_statistic
 from fullyconv.rewrite.statistic_steps import STATISTIC_LOWERINGS
+from fullyconv.rewrite.torch_rearrangement import REARRANGEMENTS
 
 _TO_THE_END = 2**62
 
@@ -90,17 +91,27 @@ def _lower_pad(low: Lowering) -> list[Instruction]:
 
 
 def _lower_channel_norm(low: Lowering) -> list[Instruction]:
-    scale, shift = low.weights
+    op: ChannelNorm = low.op
+    norm = ("aten.layer_norm.default", ([op.channels], *low.weights, op.eps))
+    if op.blocks == 1:
+        return low.chain(
+            ("aten.permute.default", ([0, 2, 3, 1],)), norm, ("aten.permute.default", ([0, 3, 1, 2],))
+        )  # fmt: skip
     return low.chain(
-        ("aten.permute.default", ([0, 2, 3, 1],)),
-        ("aten.layer_norm.default", ([low.op.channels], scale, shift, low.op.eps)),
-        ("aten.permute.default", ([0, 3, 1, 2],)),
+        ("aten.unflatten.int", (1, [op.blocks, op.channels])),
+        ("aten.permute.default", ([0, 1, 3, 4, 2],)),
+        norm,
+        ("aten.permute.default", ([0, 1, 4, 2, 3],)),
+        ("aten.flatten.using_ints", (1, 2)),
     )
 
 
 def _lower_channel_reduce(low: Lowering) -> list[Instruction]:
-    targets = {"mean": "aten.mean.dim", "max": "aten.amax.default", "sum": "aten.sum.dim_IntList"}
-    return low.make(targets[low.op.kind], [1], True)
+    op: ChannelReduce = low.op
+    target = {"mean": "aten.mean.dim", "max": "aten.amax.default", "sum": "aten.sum.dim_IntList"}[op.kind]
+    if op.kept == 1:
+        return low.make(target, [1], True)
+    return low.chain(("aten.unflatten.int", (1, [op.kept, -1])), (target, ([2], False)))
 
 
 def _lower_conv_along_channels(low: Lowering) -> list[Instruction]:
@@ -208,4 +219,5 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     ToGrid: _lower_to_grid,
     Original: _lower_original,
     **STATISTIC_LOWERINGS,
+    **REARRANGEMENTS,
 }

@@ -35,10 +35,12 @@ class VerifySettings:
     Attributes:
         windows_per_image: windows compared at most on each image (corners always).
         seed: of the random images and of the choice of windows.
+        dtypes: the number types to compare in, one after the other.
     """
 
     windows_per_image: int = 64
     seed: int = 0
+    dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32)
 
     def __post_init__(self) -> None:
         if self.windows_per_image < 1:
@@ -88,7 +90,7 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     """
     found: dict[torch.dtype, Findings] = {}
     problems = []
-    for dtype in (torch.float64, torch.float32):
+    for dtype in settings.dtypes:
         try:
             bench = replace(set_up(subject, model, dtype), measures=not found)
             found[dtype] = _check(bench, samples, settings)

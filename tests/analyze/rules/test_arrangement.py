@@ -12,12 +12,7 @@ ACCEPTED = {
 }
 
 REFUSED = {
-    "half of the rows": (
-        lambda x: x.view(-1, 6, 2, 4, 6).amax((3, 4)).flatten(1),
-        12,
-        {},
-        "splits the batch, the rows or the columns",
-    ),
+    "rows in uneven parts": (lambda x: x.view(-1, 4, 3, 4, 6).amax((2, 3)).flatten(1), 4 * 6, {}, "splits unevenly"),
 }
 
 

@@ -12,6 +12,12 @@ ACCEPTED = {
     "constant a channel": (lambda x, e: pooled(x - e.weight.view(1, 6, 1, 1)), 6, {"e": nn.Embedding(1, 6)}),
     "constants of positions": (lambda x, e: (x.flatten(1) - e.weight) * 2 / 3, MAP, {"e": nn.Embedding(1, MAP)}),
     "the larger": (lambda x, e: pooled(torch.max(x, e.weight.view(1, 6, 1, 1))), 6, {"e": nn.Embedding(1, 6)}),
+    "new channels by broadcasting": (lambda x: (pooled(x)[:, :, None] * pooled(x)[:, None]).flatten(1), 36, {}),
+    "one channel, a constant for each of six": (
+        lambda x, e: pooled(x[:, 3:4] - e.weight.view(6, 1, 1)),
+        6,
+        {"e": nn.Embedding(1, 6)},
+    ),
     "two maps": (lambda x, c: pooled(x * torch.sigmoid(c(x))), 6, {"c": nn.Conv2d(6, 1, 1)}),
 }
 
@@ -34,11 +40,18 @@ REFUSED = {
         {"e": nn.Embedding(1, MAP)},
         "differs between positions comes before",
     ),
-    "new channels by broadcasting": (
-        lambda x: (pooled(x)[:, :, None] * pooled(x)[:, None]).flatten(1),
-        36,
-        {},
-        "broadcast",
+    "rows added to columns": (lambda x: pooled(x[:, :, :6] + x[:, :, 2:].mT), 6, {}, "broadcast to other axes"),
+    "a constant over positions of more channels": (
+        lambda x, e: (x[:, :1] - e.weight.view(6, 8, 6)).flatten(1),
+        MAP,
+        {"e": nn.Embedding(6, 48)},
+        "broadcasts the value to a larger one",
+    ),
+    "a constant over positions, of two maps": (
+        lambda x, e: pooled(torch.addcmul(x, x.relu(), e.weight)),
+        6,
+        {"e": nn.Embedding(8, 6)},
+        "meets several values",
     ),
     "a gate of the window": (
         lambda x: (x * pooled(x)[:, :, None, None]).flatten(1),

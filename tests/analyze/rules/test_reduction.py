@@ -17,6 +17,9 @@ ACCEPTED = {
     "one axis after the other": (lambda x: x.amax(2).mean(2), 6, {}),
     "rows alone": (lambda x: x.mean(2).flatten(1), 36, {}),
     "sum over all": (lambda x: x.sum((1, 2, 3)).unsqueeze(1), 1, {}),
+    "a part of the channels": (lambda x: x.view(-1, 2, 3, 8, 6).amax(2).flatten(1), 96, {}),
+    "the outer part, and columns": (lambda x: x.view(-1, 2, 3, 8, 6).sum((1, 4)).flatten(1), 24, {}),
+    "cells of a block": (lambda x: pooled(x.view(-1, 6, 4, 2, 3, 2).mean((3, 5)).relu()), 6, {}),
     "mean of channels": (lambda x: x.mean(1, keepdim=True).flatten(1), 48, {}),
 }
 
@@ -39,12 +42,7 @@ REFUSED = {
         {"c": nn.Conv2d(6, 5, (1, 3), padding=(0, 1))},
         "after the head began, where the border is the window's",
     ),
-    "a part of the channels": (
-        lambda x: x.view(-1, 2, 3, 8, 6).amax(2).flatten(1),
-        96,
-        {},
-        "reduces over the batch, or over a part of the channels",
-    ),
+    "the batch": (lambda x: pooled(x - x.mean(0)), 6, {}, "reduces over the batch"),
 }
 
 

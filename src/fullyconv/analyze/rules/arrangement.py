@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
+from math import prod
 
 from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import regroup
+from fullyconv.analyze.factors import Factor, Kind, Regrouping, flatten, regroup, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.folding import fold_map, restore_map
 from fullyconv.analyze.plan import RepeatChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Expand, Identity, Node, Permute, Regroup, Shape
+from fullyconv.analyze.rules.channels import take_channels
+from fullyconv.graph import Expand, Gather, Identity, Node, Permute, Regroup, Shape
 
 
 @rule(Identity)
@@ -22,18 +26,22 @@ def carry_identity(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """An axis of size 1 is repeated.
 
-    1. A value of each cell that has no channels gets them: the dense tensor's only channel is repeated.
-    2. A statistic of the window around each cell has its rows and columns already.
+    1. A statistic of the window around each cell has its rows and columns already.
+    2. A value of each cell that has no channels gets them: the dense tensor's only channel is repeated.
+    3. Of a map, other axes: their places are taken several times.
 
-    Refused: anything else, such as a value of the whole window for each cell of the map.
+    Refused: a value of the whole window that is spread over the map; the batch.
     """
     field = get_field(inputs)
-    grown = _find_grown(field, node.outputs[0].shape)
+    shape = node.outputs[0].shape
+    grown = _find_grown(field, shape)
     if field.is_spread and len(field.axes) == 4 and set(grown) <= {2, 3}:
         axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
         return (replace(field, axes=axes, is_spread=False),)
     if len(grown) == 1 and not field.channels:
-        return _repeat(node, field, grown[0], build)
+        return _give_channels(node, field, grown[0], build)
+    if len(shape) == len(field.axes) and not (field.is_window_vector or field.is_spread):
+        return _repeat(node, field, shape, build)
     return Refusal("a value of the whole window is spread over the map", "inputs")
 
 
@@ -43,7 +51,7 @@ def _find_grown(field: Field, shape: Shape) -> list[int]:
     return [axis for axis, size in enumerate(shape) if axis < first or size != field.shape[axis - first]]
 
 
-def _repeat(node: Node, field: Field, axis: int, build: Build) -> Outcome:
+def _give_channels(node: Node, field: Field, axis: int, build: Build) -> Outcome:
     ready = build.prepare(node, field)
     if isinstance(ready, Refusal):
         return ready
@@ -68,15 +76,56 @@ def carry_permute(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def carry_regroup(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Factors are shared out among the new axes; the dense tensor stays.
 
-    Refused: a reshape that splits the batch, the rows or the columns.
+    Rows or columns that are split, `(rows, cells in a row)`, become fewer and their cells channels: the map
+    becomes coarser, as by a stride. Refused: a reshape that splits the batch, or anything unevenly.
     """
-    field = get_field(inputs)
-    regrouping = regroup(field.axes, node.outputs[0].shape)
+    field, shape, serial = get_field(inputs), node.outputs[0].shape, build.make_serial()
+    regrouping = regroup(field.axes, shape, serial)
+    if regrouping is None or regrouping.folds:
+        ready = build.prepare(node, field)  # where bins were waiting, they are channels then
+        if isinstance(ready, Refusal):
+            return ready
+        field = ready if regrouping else _merge_channels(node, ready, build)
+        regrouping = regroup(field.axes, shape, serial)
     if regrouping is None:
-        return Refusal("its reshape splits the batch, the rows or the columns")
+        return Refusal("its reshape splits the batch, or splits unevenly")
+    field = _fold(node, field, regrouping, build)
     channels = field.channels
     for whole, parts in regrouping.splits:
         if whole in channels:
             place = channels.index(whole)
             channels = (*channels[:place], *parts, *channels[place + 1 :])
     return (replace(field, axes=regrouping.axes, channels=channels),)
+
+
+def _merge_channels(node: Node, field: Field, build: Build) -> Field:
+    """Returns a prepared field, its axes flattened, with all that lies together as one factor, to be split elsewhere.
+
+    Cells within a row that come after the rows become rows; then each run of channel factors becomes one.
+    """
+    restored = restore_map(node, field, build)
+    field = field if isinstance(restored, Refusal) else restored
+    merged: list[Factor] = []
+    for kind, run in groupby(flatten(field.axes), key=lambda factor: factor.kind):
+        factors = tuple(run)
+        merged += build.make_channel(prod(f.size for f in factors)) if kind is Kind.CHANNEL else factors
+    return replace(field, axes=(tuple(merged),), channels=select(tuple(merged), Kind.CHANNEL))
+
+
+def _fold(node: Node, field: Field, regrouping: Regrouping, build: Build) -> Field:
+    if not regrouping.folds:
+        return field
+    inner = {whole.kind: parts[1:] for whole, parts in regrouping.folds}
+    return fold_map(node, field, (inner.get(Kind.Y, ()), inner.get(Kind.X, ())), build)
+
+
+def _repeat(node: Node, field: Field, shape: Shape, build: Build) -> Outcome:
+    ready = build.prepare(node, field)
+    if isinstance(ready, Refusal):
+        return ready
+    for axis, (size, wanted) in enumerate(zip(field.shape, shape, strict=True)):
+        if size != wanted:
+            if axis == 0:
+                return Refusal("repeats the batch")
+            ready = take_channels(node, ready, Gather(axis, (0,) * wanted), build)
+    return (ready,)

@@ -8,20 +8,22 @@ from math import prod
 from fullyconv.analyze.build import Build, count_channels, join_lines
 from fullyconv.analyze.factors import Axes, Factor, Kind, measure, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
+from fullyconv.analyze.folding import restore_map
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import CropMap, SliceChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Concat, Node, Pad, Select, Slice, Split
+from fullyconv.analyze.spans import describe_axis
+from fullyconv.graph import Concat, Node, Pad, Select, Slice, Split, Unbind
 
 
 @rule(Concat)
 def carry_concat(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Concatenation.
 
-    1. Of channels of maps of one geometry: done on the dense tensors.
+    1. Of channels of maps of one geometry, or of some factors of them: done on the dense tensors.
     2. Of flattened maps of any kind: waits for the linear layer that follows, which reads each by itself.
 
-    Refused: constants among the parts; an axis that is not all channels; other axes that differ.
+    Refused: constants among the parts; an axis that is not channels; other axes that differ.
     """
     op = node.op
     assert isinstance(op, Concat)
@@ -34,15 +36,18 @@ def carry_concat(node: Node, inputs: Inputs, build: Build) -> Outcome:
     met = build.meet(node, parts)
     if isinstance(met, Refusal):
         return met
-    rest = {_without(value.axes, op.axis) for value in met}
-    if len(rest) > 1 or any(set(value.axes[op.axis]) != set(value.channels) for value in met):
+    rest = {_describe_others(value.axes, op.axis) for value in met}
+    joined = [value.axes[op.axis] for value in met]
+    if len(rest) > 1 or any(select(axis, Kind.CHANNEL) != axis for axis in joined):
         return Refusal("joins along an axis that is not the channels")
-    channels = build.make_channel(sum(count_channels(value) for value in met))
-    tensor = build.emit(node, Concat(1), tuple(value.tensor for value in met))
+    first = [_put_first(node, value, op.axis, build) for value in met]
+    channels = build.make_channel(sum(value.shape[op.axis] for value in met))
+    tensor = build.emit(node, Concat(1), tuple(value.tensor for value in first))
     axes = (*met[0].axes[: op.axis], channels, *met[0].axes[op.axis + 1 :])
+    kept = first[0].channels[len(joined[0]) :]
     y, x = join_lines(met)
     in_head = any(value.in_head for value in met)
-    return (replace(met[0], tensor=tensor, axes=axes, channels=channels, y=y, x=x, in_head=in_head),)
+    return (replace(met[0], tensor=tensor, axes=axes, channels=(*channels, *kept), y=y, x=x, in_head=in_head),)
 
 
 @rule(Split)
@@ -84,8 +89,21 @@ def carry_select(node: Node, inputs: Inputs, build: Build) -> Outcome:
     outcome = _take(node, inputs, Slice(op.axis, op.index, op.index + 1, 1), build)
     if isinstance(outcome, Refusal):
         return outcome
-    axes = outcome.axes
-    return (outcome.with_axes((*axes[: op.axis], *axes[op.axis + 1 :])),)
+    return (_drop_axis(outcome, op.axis),)
+
+
+@rule(Unbind)
+def carry_unbind(node: Node, inputs: Inputs, build: Build) -> Outcome:
+    """Each place of an axis of channels, without the axis; refused like a slice."""
+    op = node.op
+    assert isinstance(op, Unbind)
+    parts = []
+    for place in range(len(node.outputs)):
+        part = _take(node, inputs, Slice(op.axis, place, place + 1, 1), build)
+        if isinstance(part, Refusal):
+            return part
+        parts.append(_drop_axis(part, op.axis))
+    return tuple(parts)
 
 
 @rule(Pad)
@@ -131,6 +149,10 @@ def _is_vector(value: Field) -> bool:
     return value.is_window_vector and value.is_settled
 
 
+def _drop_axis(field: Field, axis: int) -> Field:
+    return field.with_axes((*field.axes[:axis], *field.axes[axis + 1 :]))
+
+
 def _join_flat(parts: list[Field], build: Build) -> Field:
     joint = build.make_channel(sum(value.shape[1] for value in parts))
     axes = (parts[0].axes[0], joint)
@@ -145,6 +167,11 @@ def _take(node: Node, inputs: Inputs, op: Slice, build: Build) -> Field | Refusa
         return field
     if {factor.kind for factor in field.axes[op.axis]} == {Kind.CHANNEL}:
         return _slice_channels(node, field, op, build)
+    if len(field.axes[op.axis]) > 1:
+        restored = restore_map(node, field, build)
+        if isinstance(restored, Refusal):
+            return restored
+        field = build.order_channels(node, restored)
     for kind in (Kind.Y, Kind.X):
         if field.find_axis(kind) == op.axis:
             return _crop(node, field, op, kind, build)
@@ -183,5 +210,12 @@ def _crop(node: Node, field: Field, op: Slice, kind: Kind, build: Build) -> Fiel
     return replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1])
 
 
-def _without(axes: Axes, axis: int) -> tuple[int, Axes]:
-    return len(axes), (*axes[:axis], (), *axes[axis + 1 :])
+def _describe_others(axes: Axes, axis: int) -> tuple[object, ...]:
+    return tuple(() if i == axis else describe_axis(factors) for i, factors in enumerate(axes))
+
+
+def _put_first(node: Node, field: Field, axis: int, build: Build) -> Field:
+    """Returns the field with the channels of one axis outermost, so that more of them can follow."""
+    mine = field.axes[axis]
+    rest = tuple(factor for factor in field.channels if factor not in mine)
+    return build.arrange_channels(node, field, (*mine, *rest))

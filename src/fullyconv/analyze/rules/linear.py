@@ -8,6 +8,7 @@ from math import prod
 from fullyconv.analyze.build import Build, contract, count_channels, join_lines
 from fullyconv.analyze.factors import Axis, Kind, select
 from fullyconv.analyze.fields import Field, Refusal
+from fullyconv.analyze.folding import restore_map
 from fullyconv.analyze.plan import Add, Layout, RewrittenLayer, ShiftedBias, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.graph import Conv, Dense, Node, Pair, Shape
@@ -57,6 +58,9 @@ def carry_dense(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = get_field(inputs)
     if field.parts:
         return _carry_joint(node, field, build)
+    if field.is_settled and set(field.axes[-1]) < set(field.channels):
+        restored = restore_map(node, field, build)
+        field = field if isinstance(restored, Refusal) else restored
     return contract_last(node, field, _see_matrix(node, field.axes[-1], build), build)
 
 

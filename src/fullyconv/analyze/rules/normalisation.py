@@ -7,7 +7,9 @@ from dataclasses import replace
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.fields import Refusal, layout_for
 from fullyconv.analyze.plan import AffineFold, Weight
+from fullyconv.analyze.rearrangement import AlongChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
+from fullyconv.analyze.spans import find_span
 from fullyconv.graph import ChannelAffine, Node, PRelu, Softmax
 
 
@@ -53,12 +55,14 @@ def carry_prelu(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 @rule(Softmax)
 def carry_softmax(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Softmax over all channels stays within each cell; refused: over anything else."""
+    """Softmax over channels, or over some factors of them, stays within each cell; refused: over anything else."""
     op = node.op
     assert isinstance(op, Softmax)
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    if not field.is_channel_axis(op.axis):
-        return Refusal("its sum runs over positions of the window, or over a part of the channels")
-    return (replace(field, tensor=build.emit(node, op, (field.tensor,))),)
+    span = find_span(field, op.axis)
+    if span is None:
+        return Refusal("its sum runs over positions of the window, or over the batch")
+    step = op if span.is_whole else AlongChannels("log_softmax" if op.log else "softmax", span)
+    return (replace(field, tensor=build.emit(node, step, (field.tensor,))),)

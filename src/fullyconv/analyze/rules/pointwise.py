@@ -9,7 +9,9 @@ from fullyconv.analyze.factors import Axes, Kind
 from fullyconv.analyze.fields import Field, Refusal, layout_for
 from fullyconv.analyze.plan import AffineFold, Layout, Original, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, rule
-from fullyconv.graph import Node, Pointwise, Shape
+from fullyconv.analyze.rules.channels import take_channels
+from fullyconv.analyze.spans import describe_axis
+from fullyconv.graph import Gather, Node, Pointwise, Shape
 
 # x + c, x - c, x * c and x / c are linear in x; c - x and c / x are not told apart here, so they are not folded.
 _COMMUTATIVE = ("add", "mul")
@@ -26,21 +28,24 @@ def carry_pointwise(node: Node, inputs: Inputs, build: Build) -> Outcome:
        linear layer that follows.
     4. Several values of the image: cell by cell, where all are maps of one geometry.
 
-    Refused: a non-linear use of a constant that differs between positions; a value of the whole window that
-    meets the map; broadcasting that makes new channels.
+    Where channels are missing they are repeated. Refused: a non-linear use of a constant that differs between
+    positions; a value of the whole window that meets the map.
     """
     shape = node.outputs[0].shape
     fields = [value for value in inputs if value is not None]
     constants = [name for name, value in zip(node.inputs, inputs, strict=True) if value is None]
-    if any(_varies_over(build.constants[name].shape, fields[0].axes, Kind.BATCH) for name in constants):
+    shapes = [(build.constants[name].shape, value.axes) for name in constants for value in fields]
+    if any(_varies_over(*pair, Kind.BATCH) for pair in shapes):
         return Refusal("a constant differs within the batch")
+    if len(fields) > 1 and any(_varies_over(*pair, Kind.Y, Kind.X) for pair in shapes):
+        return Refusal("a constant that differs between positions meets several values")
     if len(fields) == 1:
-        if fields[0].shape != shape:
-            return Refusal("a constant broadcasts the value to a larger one")
         over_positions = [
             name for name in constants if _varies_over(build.constants[name].shape, fields[0].axes, Kind.Y, Kind.X)
         ]
         if over_positions or fields[0].affine:
+            if fields[0].shape != shape:
+                return Refusal("a constant broadcasts the value to a larger one")
             return _defer(node, inputs, constants, build)
     return _apply(node, inputs, build)
 
@@ -49,9 +54,12 @@ def _apply(node: Node, inputs: Inputs, build: Build) -> Outcome:
     met = build.meet(node, [value for value in inputs if value is not None])
     if isinstance(met, Refusal):
         return met
-    leader = max(met, key=lambda value: (len(value.axes), not value.is_spread, len(value.channels), value.shape))
+    leader = _find_leader(met)
     if leader.shape != node.outputs[0].shape or not all(_lies_on(value, leader) for value in met):
-        return Refusal("its values broadcast to other axes or new channels")
+        met = [_broadcast(node, value, build) for value in met]
+        leader = _find_leader(met)
+    if leader.shape != node.outputs[0].shape or not all(_lies_on(value, leader) for value in met):
+        return Refusal("its values broadcast to other axes")
     waiting = iter(met)
     operands: list[str | Weight] = []
     for name, value in zip(node.inputs, inputs, strict=True):
@@ -63,6 +71,22 @@ def _apply(node: Node, inputs: Inputs, build: Build) -> Outcome:
     y, x = join_lines(met)
     in_head = any(value.in_head for value in met)
     return (replace(leader, tensor=tensor, y=y, x=x, in_head=in_head),)
+
+
+def _find_leader(met: list[Field]) -> Field:
+    return max(met, key=lambda value: (len(value.axes), not value.is_spread, len(value.channels), value.shape))
+
+
+def _broadcast(node: Node, field: Field, build: Build) -> Field:
+    """Returns a prepared field with its axes of size 1 repeated, as channels, to the shape of the node's output."""
+    shape = node.outputs[0].shape
+    if field.is_spread:
+        return field
+    field = field.with_axes(((),) * (len(shape) - len(field.axes)) + field.axes)
+    for axis, size in enumerate(shape):
+        if not field.axes[axis] and size > 1:
+            field = take_channels(node, field, Gather(axis, (0,) * size), build)
+    return field
 
 
 def _defer(node: Node, inputs: Inputs, constants: list[str], build: Build) -> Outcome:
@@ -94,21 +118,11 @@ def _lies_on(value: Field, leader: Field) -> bool:
     """
     axes: Axes = ((),) * (len(leader.axes) - len(value.axes)) + value.axes
     for mine, other in zip(axes, leader.axes, strict=True):
-        kinds, others = _describe(mine), _describe(other)
+        kinds, others = describe_axis(mine), describe_axis(other)
         if value.is_spread and not leader.is_spread:
-            others = [pair for pair in others if pair[0] not in (Kind.Y, Kind.X)]
-        if kinds != others and not (not value.channels and kinds == [k for k in others if k[0] is not Kind.CHANNEL]):
+            others = tuple(pair for pair in others if pair[0] not in (Kind.Y, Kind.X))
+        if kinds != others and not (
+            not value.channels and kinds == tuple(k for k in others if k[0] is not Kind.CHANNEL)
+        ):
             return False
     return True
-
-
-def _describe(axis: tuple[object, ...]) -> list[tuple[Kind, int]]:
-    """Returns the kinds and sizes along an axis, neighbouring channel factors as one."""
-    described: list[tuple[Kind, int]] = []
-    for factor in axis:
-        kind, size = factor.kind, factor.size  # type: ignore[attr-defined]
-        if described and kind is Kind.CHANNEL and described[-1][0] is Kind.CHANNEL:
-            described[-1] = (kind, described[-1][1] * size)
-        else:
-            described.append((kind, size))
-    return described

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import Axes, Kind, flatten, select
-from fullyconv.analyze.fields import Field, Refusal, drop_factors
+from fullyconv.analyze.factors import Axes, Axis, Kind, flatten, select
+from fullyconv.analyze.fields import Field, Refusal
 from fullyconv.analyze.plan import ChannelReduce
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.pooling import pool_window
@@ -17,8 +18,8 @@ from fullyconv.graph import Node, Reduce, WindowPool
 def carry_reduction(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A reduction over rows, columns or both is a pool of the trained size at every cell of the grid.
 
-    Over all channels it stays within each cell. Over channels and cells, it is one after the other.
-    Refused: over the batch, over a part of the channels.
+    Over channels, or some factors of them, it stays within each cell. Over channels and cells, it is one after
+    the other. Refused: over the batch.
     """
     op = node.op
     assert isinstance(op, Reduce)
@@ -27,15 +28,23 @@ def carry_reduction(node: Node, inputs: Inputs, build: Build) -> Outcome:
         return field
     factors = flatten(tuple(field.axes[axis] for axis in op.axes))
     channels, area = select(factors, Kind.CHANNEL), select(factors, Kind.Y, Kind.X)
-    if select(factors, Kind.BATCH) or (channels and set(channels) != set(field.channels)):
-        return Refusal("reduces over the batch, or over a part of the channels")
+    if select(factors, Kind.BATCH):
+        return Refusal("reduces over the batch")
     if area:
         field = pool_window(node, field, _make_pool(op, field, {factor.kind for factor in area}), build)
     if channels:
-        tensor = build.emit(node, ChannelReduce(op.kind), (field.tensor,))
-        axes = drop_factors(field.axes, (Kind.CHANNEL,))
-        field = replace(field, tensor=tensor, axes=axes, channels=())
+        field = _reduce_channels(node, field, channels, build)
     return (field.with_axes(_drop_axes(field.axes, op)),)
+
+
+def _reduce_channels(node: Node, field: Field, reduced: Axis, build: Build) -> Field:
+    op = node.op
+    assert isinstance(op, Reduce)
+    kept = tuple(factor for factor in field.channels if factor not in reduced)
+    field = build.arrange_channels(node, field, (*kept, *reduced))
+    step = ChannelReduce(op.kind, prod(factor.size for factor in kept))
+    axes = tuple(tuple(factor for factor in axis if factor not in reduced) for axis in field.axes)
+    return replace(field, tensor=build.emit(node, step, (field.tensor,)), axes=axes, channels=kept)
 
 
 def _make_pool(op: Reduce, field: Field, kinds: set[Kind]) -> WindowPool:

@@ -1,0 +1,157 @@
+"""How far apart the windows of a network should lie, also where it runs on windows.
+
+What runs densely says so by its field. Beyond, an estimate: each value's rows and columns are followed through
+reshapes and permutations, and through whatever keeps a shape. It decides nothing about numbers, which are right
+at any distance of windows; only how many of them there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from fullyconv.analyze.factors import Kind
+from fullyconv.analyze.fields import Field
+from fullyconv.graph import Concat, Conv, Dense, Node, Pair, Permute, Regroup, Shape, Slice, SpaceToDepth, WindowPool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One factor of an axis.
+
+    Attributes:
+        size: at window size.
+        kind: Y or X for cells, also for those within a block that a reshape folded; else CHANNEL.
+        stride: pixels between neighbouring cells.
+    """
+
+    size: int
+    kind: Kind = Kind.CHANNEL
+    stride: int = 0
+
+
+Parts = tuple[Part, ...]
+
+# The same shape may come out with its axes in another order, or with cells of another size.
+_REORDERS = (Permute, Regroup, Conv, WindowPool)
+
+
+@dataclass(frozen=True, slots=True)
+class Nominal:
+    """What is known about where a value's cells lie.
+
+    Attributes:
+        stride: pixels between neighbouring cells.
+        axes: the value's axes, None where they are not known.
+    """
+
+    stride: Pair = (1, 1)
+    axes: tuple[Parts, ...] | None = None
+
+
+def make_nominal(shape: Shape, stride: Pair) -> Nominal:
+    """Returns what is known about a map `(N, C, H, W)`; only the stride of any other shape."""
+    if len(shape) != 4:
+        return Nominal(stride)
+    n, c, h, w = shape
+    return Nominal(stride, ((Part(n),), (Part(c),), (Part(h, Kind.Y, stride[0]),), (Part(w, Kind.X, stride[1]),)))
+
+
+def read_nominal(field: Field) -> Nominal:
+    """Returns what a field says."""
+    strides = {Kind.Y: field.y.stride, Kind.X: field.x.stride}
+    axes = tuple(tuple(Part(f.size, f.kind, strides.get(f.kind, 0)) for f in axis) for axis in field.axes)
+    return Nominal(field.stride, axes)
+
+
+def follow(
+    node: Node, known: Mapping[str, Nominal], shapes: Mapping[str, Shape], field: Field | None = None
+) -> Nominal:
+    """Returns what is known about a node's outputs.
+
+    Args:
+        node: any.
+        known: what is known about its inputs; constants have no entry.
+        shapes: of all values at window size.
+        field: of its first output, where it has one.
+    """
+    inputs = [(known[name], shapes[name]) for name in node.inputs if name in known] or [(Nominal(), ())]
+    shape = node.outputs[0].shape
+    stride = max(one.stride[0] for one, _ in inputs), max(one.stride[1] for one, _ in inputs)
+    kept = next((one for one, own in inputs if one.axes is not None and own == shape), None)
+    if kept is not None and not isinstance(node.op, _REORDERS):
+        return kept  # the value that something is added to, say
+    if field is not None and not isinstance(node.op, Permute | Regroup):
+        return read_nominal(field)
+    if isinstance(node.op, Conv | WindowPool | SpaceToDepth) and inputs[0][0].axes is not None:
+        stride = _measure(inputs[0][0].axes[2:], stride)  # cells that were folded into its channels are read at once
+    if isinstance(node.op, SpaceToDepth):
+        return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
+    if isinstance(node.op, Conv | WindowPool):
+        # one cell cannot shrink, so there a stride means nothing to a window
+        rows, columns = shapes[node.inputs[0]][2:]
+        step = node.op.stride
+        return make_nominal(
+            shape, (stride[0] * (step[0] if rows > 1 else 1), stride[1] * (step[1] if columns > 1 else 1))
+        )
+    axes = _follow_axes(node, inputs[0][0].axes, shape)
+    if axes is not None and tuple(prod(part.size for part in axis) for axis in axes) != shape:
+        axes = None  # an operation with outputs of several shapes, say
+    return Nominal(_measure(axes, stride), axes)
+
+
+def _follow_axes(node: Node, axes: tuple[Parts, ...] | None, shape: Shape) -> tuple[Parts, ...] | None:
+    if axes is None:
+        return None
+    if isinstance(node.op, Permute):
+        return tuple(axes[axis] for axis in node.op.order)
+    if isinstance(node.op, Regroup):
+        return _regroup(axes, shape)
+    if isinstance(node.op, Slice) and len(axes[node.op.axis]) == 1:
+        (part,) = axes[node.op.axis]
+        taken = Part(shape[node.op.axis], part.kind, part.stride * node.op.step)
+        return (*axes[: node.op.axis], (taken,), *axes[node.op.axis + 1 :])
+    if isinstance(node.op, Dense):
+        return (*axes[:-1], (Part(shape[-1]),))
+    if isinstance(node.op, Concat):
+        return (*axes[: node.op.axis], (Part(shape[node.op.axis]),), *axes[node.op.axis + 1 :])
+    return None
+
+
+def _measure(axes: tuple[Parts, ...] | None, inherited: Pair) -> Pair:
+    """Returns the strides of the smallest cells in the axes."""
+    parts = [part for axis in axes or () for part in axis if part.size > 1]
+    rows = [part.stride for part in parts if part.kind is Kind.Y]
+    columns = [part.stride for part in parts if part.kind is Kind.X]
+    return min(rows, default=inherited[0]), min(columns, default=inherited[1])
+
+
+def _regroup(axes: tuple[Parts, ...], shape: Shape) -> tuple[Parts, ...] | None:
+    """Returns the axes after a reshape; cells that come together again become the rows that they were."""
+    waiting = [part for axis in axes for part in axis if part.size > 1]
+    result = []
+    for size in shape:
+        axis: list[Part] = []
+        while prod(part.size for part in axis) < size:
+            part, missing = waiting.pop(0), size // prod(part.size for part in axis)
+            if missing % part.size:
+                if part.size % missing:
+                    return None
+                inner = part.size // missing
+                waiting.insert(0, Part(inner, part.kind, part.stride))
+                part = Part(missing, part.kind, part.stride * inner)
+            axis.append(part)
+        result.append(_merge(axis))
+    return tuple(result)
+
+
+def _merge(axis: list[Part]) -> Parts:
+    merged: list[Part] = []
+    for part in axis:
+        last = merged[-1] if merged else None
+        if last and last.kind is part.kind is not Kind.CHANNEL and last.stride == part.stride * part.size:
+            merged[-1] = Part(last.size * part.size, part.kind, part.stride)
+        else:
+            merged.append(part)
+    return tuple(merged)

@@ -1,0 +1,68 @@
+"""Steps that put values elsewhere, or work along a part of the channels, as ATen calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, Span, TakeChannels, UnfoldMap
+from fullyconv.capture.calls import Call, Ref
+from fullyconv.rewrite.lowering import Lowering
+from fullyconv.rewrite.program import Instruction
+
+
+def _lower_fold(low: Lowering) -> list[Instruction]:
+    """ATen's unfold leaves out what fills no block, whatever the map's size."""
+    rows, columns = low.op.block
+    return low.chain(
+        ("aten.unfold.default", (2, rows, rows)),
+        ("aten.unfold.default", (3, columns, columns)),
+        ("aten.permute.default", ([0, 1, 4, 5, 2, 3],)),
+        ("aten.flatten.using_ints", (1, 3)),
+    )
+
+
+def _lower_unfold(low: Lowering) -> list[Instruction]:
+    rows, columns = low.op.block
+    return low.chain(
+        ("aten.unflatten.int", (1, [-1, rows, columns])),
+        ("aten.permute.default", ([0, 1, 4, 2, 5, 3],)),
+        ("aten.flatten.using_ints", (2, 3)),
+        ("aten.flatten.using_ints", (3, 4)),
+    )
+
+
+def _lower_take(low: Lowering) -> list[Instruction]:
+    return _along(low, low.op.span, "aten.index_select.default", lambda axis: (axis, low.weights[0]))
+
+
+def _lower_along(low: Lowering) -> list[Instruction]:
+    op: AlongChannels = low.op
+    overload = {"softmax": "int", "log_softmax": "int"}.get(op.kind, "default")
+    return _along(low, op.span, f"aten.{op.kind}.{overload}", lambda axis: (axis,))
+
+
+def _lower_multiply(low: Lowering) -> list[Instruction]:
+    return [Call("aten.mul.Tensor", tuple(Ref(name) for name in low.inputs), outputs=(low.step.output,))]
+
+
+def _along(
+    low: Lowering, span: Span, target: str, make_arguments: Callable[[int], tuple[Any, ...]]
+) -> list[Instruction]:
+    """Returns an operation along a span of the channels; `make_arguments` gets the axis that is the span alone."""
+    if span.is_whole:
+        return low.make(target, *make_arguments(1))
+    return low.chain(
+        ("aten.unflatten.int", (1, [span.outer, span.size, span.inner])),
+        (target, make_arguments(2)),
+        ("aten.flatten.using_ints", (1, 3)),
+    )
+
+
+REARRANGEMENTS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
+    FoldMap: _lower_fold,
+    UnfoldMap: _lower_unfold,
+    TakeChannels: _lower_take,
+    AlongChannels: _lower_along,
+    Multiply: _lower_multiply,
+}

@@ -1,0 +1,81 @@
+"""Strides of what runs on windows, estimated from shapes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from fullyconv.analyze.factors import Kind
+from fullyconv.analyze.nominal import Nominal, Part, follow, make_nominal
+from fullyconv.graph import Node, Opaque, Operation, Permute, Regroup, Shape, SpaceToDepth, Value
+from planning import plan_between, pooled
+from zoo_arranging import fold_by_hand
+
+MAP: Shape = (2, 6, 8, 12)
+
+
+def run(op: Operation, known: Nominal, before: Shape, after: Shape) -> Nominal:
+    node = Node("n", op, ("x",), (Value("y", after, "float32"),), "aten.n", "", 0)
+    return follow(node, {"x": known}, {"x": before})
+
+
+def test_a_partition_and_its_reverse() -> None:
+    """Blocks spread over the batch keep their cells' stride, and come together again as the rows that they were."""
+    start = make_nominal(MAP, (4, 4))
+    shapes: list[Shape] = [MAP, (2, 6, 2, 4, 3, 4), (2, 2, 3, 4, 4, 6), (12, 16, 6)]
+    split = run(Regroup(), start, shapes[0], shapes[1])
+    assert split.stride == (4, 4)
+    parts = run(Regroup(), run(Permute((0, 2, 4, 3, 5, 1)), split, shapes[1], shapes[2]), shapes[2], shapes[3])
+    assert parts.stride == (4, 4)
+    mixed = run(Opaque(), parts, shapes[3], shapes[3])
+    back = run(Permute((0, 5, 1, 3, 2, 4)), run(Regroup(), mixed, shapes[3], shapes[2]), shapes[2], shapes[1])
+    assert run(Regroup(), back, shapes[1], MAP) == start
+
+
+def test_blocks_that_a_layer_reads_are_a_stride() -> None:
+    """Two cells of 4 pixels become one of 8 once a layer has mixed them."""
+    start = make_nominal(MAP, (4, 4))
+    split = run(Regroup(), start, MAP, (2, 6, 4, 2, 12))
+    reduced = run(
+        Opaque(), run(Permute((0, 2, 4, 1, 3)), split, (2, 6, 4, 2, 12), (2, 4, 12, 6, 2)), MAP, (2, 4, 12, 5)
+    )
+    assert split.stride == (4, 4) and reduced == Nominal((4, 4))  # what is not known does not spread the windows
+    assert run(SpaceToDepth((2, 3)), start, MAP, (2, 36, 4, 4)).stride == (8, 12)
+
+
+def test_an_uneven_reshape_is_not_known() -> None:
+    assert run(Regroup(), make_nominal(MAP, (1, 1)), MAP, (2, 9, 64)) == Nominal((1, 1))
+    assert make_nominal((2, 5), (3, 3)).axes is None
+    assert Part(4, Kind.Y, 2).size == 4
+
+
+def test_slices_count_on_windows() -> None:
+    """Merging by every other row and column, channels last, as in the first window transformers."""
+
+    def merge(x: torch.Tensor, d: nn.Module) -> torch.Tensor:
+        x = (x * pooled(x)[:, :, None, None]).permute(0, 2, 3, 1)  # from here on windows
+        rows = [x[:, 0::2], x[:, 1::2]]
+        x = torch.cat([part for row in rows for part in (row[:, :, 0::2], row[:, :, 1::2])], -1)
+        return d(x).mean((1, 2))
+
+    plan = plan_between(merge, 5, d=nn.Linear(24, 5))
+    assert plan.tier == 2 and plan.grid.stride_px == (4, 4)
+
+
+def test_a_convolution_reads_the_cells_of_a_block_at_once() -> None:
+    def fold(x: torch.Tensor, c: nn.Module) -> torch.Tensor:
+        x = x * pooled(x)[:, :, None, None]
+        return pooled(c(fold_by_hand(x, 2)).relu())
+
+    plan = plan_between(fold, 5, c=nn.Conv2d(24, 5, 2, 2))
+    assert plan.tier == 2 and plan.grid.stride_px == (8, 8)
+
+
+def test_a_second_merging_adds_up() -> None:
+    def merge(x: torch.Tensor, d: nn.Module) -> torch.Tensor:
+        x = x * pooled(x)[:, :, None, None]
+        x = d(fold_by_hand(x[:, :, :, :4], 2).movedim(1, -1)).reshape(-1, 4 * 2, 6)
+        return d(x.view(-1, 2, 2, 1, 2, 6).permute(0, 1, 3, 2, 4, 5).flatten(3)).mean((1, 2))
+
+    plan = plan_between(merge, 6, d=nn.Linear(24, 6))
+    assert plan.tier == 2 and plan.grid.stride_px == (8, 4)  # one column was left before the second
