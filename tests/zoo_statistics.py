@@ -18,9 +18,23 @@ def norms_of_vectors() -> nn.Module:
     """Statistics of channels alone, before and after the pool, and fixed ones: tier 1."""
     fixed = nn.InstanceNorm2d(6, affine=True, track_running_stats=True)
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3, 2), fixed, nn.ReLU(), nn.Conv2d(6, 8, 3, 2), nn.AdaptiveMaxPool2d((2, 1)),
-        nn.GroupNorm(4, 8), nn.Flatten(), nn.Linear(16, 12), nn.GroupNorm(3, 12), nn.ReLU(), nn.Linear(12, 5),
+        nn.Conv2d(3, 6, 3, 2), fixed, nn.ReLU(), nn.Conv2d(6, 12, 3, 2), NormOfParts(), nn.Conv2d(12, 8, 1),
+        nn.AdaptiveMaxPool2d((2, 1)), nn.GroupNorm(2, 8), nn.Flatten(), nn.Linear(16, 12), nn.GroupNorm(2, 12),
+        nn.ReLU(), nn.Linear(12, 5),
     )  # fmt: skip
+
+
+class NormOfParts(nn.Module):
+    """A layer norm of groups of channels, whose scales the groups share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm([2, 3])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = x.shape
+        parts = x.permute(0, 2, 3, 1).reshape(n, h, w, c // 6, 2, 3)
+        return self.norm(parts).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
 class ChannelGate(nn.Module):

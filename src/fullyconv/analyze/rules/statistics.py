@@ -110,7 +110,8 @@ def _lay_out_weights(
     node: Node, field: Field, statistics: _Statistics, build: Build
 ) -> tuple[Weight | None, ...] | Refusal:
     """Returns scale and shift `(C, 1, 1)`, in the order of the field's channels."""
-    layout = layout_for(field, statistics.weight_shape, statistics.weight_axis)
+    # Axes that are kept have sizes of 1, so that a scale is repeated for each group.
+    layout = layout_for(field, (1,) * statistics.weight_axis + statistics.weight_shape)
     names = node.inputs[1:]
     if layout.shape[1:] != (1, 1):
         arranged = [layout.arrange(build.read_constant(name)) for name in names if name]
