@@ -20,7 +20,7 @@ Activation = Literal["sigmoid", "softmax", "none"]
 class Layout:
     """A re-ordering of values: reshape to `view`, permute by `order`, broadcast to `full`, reshape to `shape`.
 
-    Of a constant that is the same at all positions, `first_cell` keeps one: the first of the last two axes.
+    `first_cell` keeps the first place of the last two axes, of what is the same at all.
     """
 
     view: Shape
@@ -31,9 +31,8 @@ class Layout:
 
     def arrange(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Returns the values in the new order."""
-        ordered = values.reshape(self.view).transpose(self.order)
-        arranged = np.broadcast_to(ordered, self.full).reshape(self.shape)
-        return arranged[..., :1, :1] if self.first_cell else arranged
+        values = np.broadcast_to(values.reshape(self.view).transpose(self.order), self.full).reshape(self.shape)
+        return values[..., :1, :1] if self.first_cell else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +231,7 @@ class SlidingNorm(Operation):
 class SlidingStatistic(Operation):
     """For each cell, a statistic of each of `groups` groups of channels over the `extent` cells around it.
 
-    `values` is how many values one statistic has; a variance or deviation divides by `values - correction`. Near
-    the image's border it is over the nearest `extent` cells that lie in the image.
+    `values` is how many values one has; a variance or deviation divides by `values - correction`. Borders as above.
     """
 
     kind: Literal["norm", "variance", "deviation"]
