@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from classifiers import Case, Classifier
 from classifiers.weights import randomise
+from memory import watch_growth
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
@@ -106,10 +107,14 @@ def _measure_liveliness(module: nn.Module, images: Tensor) -> float:
 
 def _convert(classifier: Classifier, row: dict[str, Any]) -> DenseModel:
     start = time.perf_counter()
-    dense = fullyconv.convert(classifier.module, classifier.window)
+    with watch_growth() as growth:  # beyond the module itself, which has been run at its window
+        dense = fullyconv.convert(classifier.module, classifier.window)
+    tensors = [*classifier.module.parameters(), *classifier.module.buffers()]
     report = dense.report
     row |= {
         "convert_s": time.perf_counter() - start,
+        "convert_bytes": growth.bytes,
+        "weights_bytes": sum(tensor.nbytes for tensor in tensors),
         "tier": report.tier,
         "guarantee": report.guarantee,
         "stride": dense.grid.stride_px,

@@ -13,8 +13,8 @@ import fullyconv.errors
 from fullyconv.cli import COMMANDS
 
 EXPECTED = {
-    "CaptureError", "ConversionReport", "DataError", "DenseModel", "FullyconvError", "Grid", "ImageError",
-    "MissingExtraError", "ModelCard", "ModelError", "OptionError", "OutputError", "Preprocessing",
+    "CaptureError", "ConversionReport", "DataError", "DenseModel", "FollowError", "FullyconvError", "Grid",
+    "ImageError", "MissingExtraError", "ModelCard", "ModelError", "OptionError", "OutputError", "Preprocessing",
     "VerifyReport", "__version__", "convert", "load", "prepare", "verify",
 }  # fmt: skip
 

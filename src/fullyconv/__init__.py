@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fullyconv.errors import (
         CaptureError,
         DataError,
+        FollowError,
         FullyconvError,
         ImageError,
         MissingExtraError,
@@ -33,6 +34,7 @@ __all__ = [
     "ConversionReport",
     "DataError",
     "DenseModel",
+    "FollowError",
     "FullyconvError",
     "Grid",
     "ImageError",

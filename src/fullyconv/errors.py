@@ -4,6 +4,7 @@
     ├── ImageError          an image cannot be read, or does not suit the network
     ├── ModelError          a model file or a module cannot be used as it is
     │   └── CaptureError    the model itself fails when it is run at the window
+    │       └── FollowError the model runs, but what it does cannot be followed into a graph
     ├── DataError           a folder of crops or of negatives does not hold what training needs
     ├── OptionError         an argument, or a combination of arguments, has no meaning
     ├── OutputError         a result cannot be written where it was asked for
@@ -32,6 +33,18 @@ class ModelError(FullyconvError):
 
 class CaptureError(ModelError):
     """The model itself fails when it is run at the window; carries the model's own message."""
+
+
+class FollowError(CaptureError):
+    """The model runs at the window, but what its forward does cannot be followed into a graph.
+
+    Attributes:
+        reads_values: whether it is known that the values of the images decide what the forward does.
+    """
+
+    def __init__(self, message: str, *, reads_values: bool = False) -> None:
+        super().__init__(message)
+        self.reads_values = reads_values
 
 
 class DataError(FullyconvError):

@@ -13,7 +13,7 @@ import fullyconv
 from fullyconv.capture.call_json import dump_call, load_call
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_operation, run_call
 from fullyconv.capture.torch_export import capture, evaluate, free_batch
-from fullyconv.errors import CaptureError
+from fullyconv.errors import CaptureError, FollowError
 
 
 class Written(nn.Module):
@@ -74,13 +74,48 @@ def test_channels_are_inferred(channels: int) -> None:
         assert fullyconv.convert(model, (5, 4)).card.channels == channels
 
 
-def test_control_flow_of_data_is_an_error_with_its_message() -> None:
-    class Branching(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))
+class Applying(nn.Module):
+    """Applies a function to the image."""
 
-    with pytest.raises(CaptureError, match=r"torch.export cannot follow the model"):
-        fullyconv.convert(Branching(), (4, 4), channels=3)
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def branch(x: torch.Tensor) -> torch.Tensor:
+    return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))
+
+
+def scale_by_a_number(x: torch.Tensor) -> torch.Tensor:
+    return x.mean((2, 3)) * x.max().item()
+
+
+def choose_pixels(x: torch.Tensor) -> torch.Tensor:
+    return x.mean((2, 3)) + x[x > 0.5].mean()
+
+
+def branch_in_the_graph(x: torch.Tensor) -> torch.Tensor:
+    return torch.cond(x.sum() > 0, lambda x: x.mean((2, 3)), lambda x: x.amax((2, 3)), (x,))
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (branch, "torch.export cannot follow the model"),
+        (scale_by_a_number, "its size or number depends on the values of the image"),
+        (choose_pixels, "its size or number depends on the values of the image"),
+        (branch_in_the_graph, "expected a forward that does the same for every image"),
+    ],
+)
+def test_what_depends_on_values_cannot_be_followed(
+    function: Callable[[torch.Tensor], torch.Tensor], reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FollowError, match=reason):
+        capture(Applying(function), (4, 4), channels=3)
+    assert capfd.readouterr() == ("", "")
 
 
 class Returning(nn.Module):

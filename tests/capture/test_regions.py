@@ -11,7 +11,7 @@ from torch import nn
 
 import fullyconv
 from fullyconv.capture.torch_export import capture
-from fullyconv.errors import CaptureError
+from fullyconv.errors import FollowError
 
 Region = Callable[[], AbstractContextManager[object]]
 
@@ -49,7 +49,7 @@ def test_what_changes_no_value_is_put_in_line(outer: Region, inner: Region) -> N
 
 
 def test_autocast_that_is_switched_on_is_refused() -> None:
-    with pytest.raises(CaptureError, match=r"\(torch.autocast\): expected a forward that leaves number types alone"):
+    with pytest.raises(FollowError, match=r"\(torch.autocast\): expected a forward that leaves number types alone"):
         capture(Within(autocast(enabled=True), torch.no_grad).eval(), (17, 21))
 
 
@@ -64,5 +64,5 @@ class Branching(nn.Module):
 
 
 def test_branches_are_refused() -> None:
-    with pytest.raises(CaptureError, match=r"\(torch.cond\): expected a forward that does the same for every image"):
+    with pytest.raises(FollowError, match=r"\(torch.cond\): expected a forward that does the same for every image"):
         capture(Branching().eval(), (9, 9))

@@ -72,3 +72,20 @@ def test_approximations_are_reported_and_their_distance_measured(tmp_path, monke
     lines = capsys.readouterr().out
     assert "equal on images of one window" in lines
     assert "distance from crops" in lines and "distance from the exact network" in lines
+
+
+def test_what_cannot_be_saved_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "branching.py").write_text(
+        "from torch import nn\n"
+        "class Branching(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))\n"
+    )
+    before = set(tmp_path.rglob("*.py"))
+    assert main(["convert", "branching:Branching", "--window", "8x8", "-o", "new/dense.pt2"]) == 2
+    message = capsys.readouterr().err
+    assert "new/dense.pt2: this network cannot be saved, because it runs the classifier's own code" in message
+    assert "torch.export cannot follow the model" in message and message.count("\n") == 1
+    assert not (tmp_path / "new").exists() and set(tmp_path.rglob("*.py")) == before

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import zoo
-from fullyconv.errors import OptionError
+from fullyconv.errors import FollowError, OptionError
 from fullyconv.verify.tradeoff import TradeoffSettings, measure_tradeoff
 
 
@@ -50,3 +50,9 @@ def test_unpadded_networks_lose_nothing() -> None:
 def test_settings_make_sense() -> None:
     with pytest.raises(OptionError, match="at least 2 splits and 2 windows"):
         TradeoffSettings(splits=1)
+
+
+def test_what_runs_on_crops_only_has_no_splits() -> None:
+    mixing = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4, track_running_stats=False)).eval()
+    with pytest.raises(FollowError, match="there are no places to choose from: a window's scores depend on the other"):
+        measure_tradeoff(mixing, (9, 8), make_image())

@@ -151,13 +151,6 @@ class ChannelPool(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatChannels(Operation):
-    """All channels, `times` times one after the other."""
-
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
 class ShuffleChannels(Operation):
     """The channels, seen as `sizes`, permuted by `order`."""
 

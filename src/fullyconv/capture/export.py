@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -12,7 +15,7 @@ from torch.export import ExportedProgram
 
 from fullyconv.capture.module import evaluating, read_device, read_dtype, suggest_channels
 from fullyconv.capture.regions import inline_regions
-from fullyconv.errors import CaptureError
+from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Pair
 
 # Two, so that an axis of the batch is told from axes of size 1 (DESIGN, section 4).
@@ -30,7 +33,8 @@ def export_at_window(module: nn.Module, window: Pair, channels: int | None = Non
         channels: C; found by trying, the first layer's channels first, where it is None.
 
     Raises:
-        CaptureError: the module cannot run at the window, or cannot be exported; carries its own message.
+        CaptureError: the module cannot run at the window; carries its own message.
+        FollowError: it runs, but cannot be exported.
     """
     image = find_input(module, window, channels)
     return export_batch(module, image)
@@ -40,18 +44,30 @@ def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
     """Returns the functional program of `module` for images like `image`.
 
     Raises:
-        CaptureError: the module cannot be exported; carries its own message.
+        FollowError: the module cannot be exported; carries torch's message.
     """
-    with evaluating(module), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about torch's own internals, and tracing's remarks on user code
+    with evaluating(module), torch.no_grad(), silence():
         try:
             program = torch.export.export(module, (image,), strict=False)
         except Exception as error:
-            raise CaptureError(
+            raise FollowError(
                 f"torch.export cannot follow the model at {tuple(image.shape)}: {first_line(error)}"
             ) from error
         inline_regions(program)
         return program.run_decompositions({}) if writes_shared_memory(program.graph) else program
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keeps back what torch prints, logs and warns of its own internals and of user code; errors say what matters."""
+    level = logging.root.manager.disable
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.disable(level)
 
 
 def find_input(module: nn.Module, window: Pair, channels: int | None) -> torch.Tensor:

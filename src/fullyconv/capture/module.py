@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +24,26 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for child, training in flags.items():
             child.training = training
+
+
+def copy_module(module: nn.Module) -> nn.Module:
+    """Returns a copy of `module` in evaluation mode, on its own device.
+
+    Raises:
+        ModelError: it cannot be copied.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree deprecations
+            duplicate = copy.deepcopy(module)
+    except Exception as error:
+        raise ModelError(
+            f"{type(module).__name__}: the network cannot be copied ({error}); remove "
+            "reparametrisations such as weight_norm, or give an exported program"
+        ) from error
+    for child in duplicate.modules():
+        child.training = False  # eval() is forbidden on exported programs
+    return duplicate
 
 
 def read_dtype(module: nn.Module) -> torch.dtype:
@@ -45,9 +67,11 @@ def check_weights(module: nn.Module) -> None:
     """
     parameters = dict(module.named_parameters())
     for name, tensor in [*parameters.items(), *module.named_buffers()]:
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or not tensor.numel():
             continue
-        is_sound = torch.isfinite(tensor) if name in parameters else ~torch.isnan(tensor)
+        # The extremes tell, and unlike a mask they take no memory: NaN and infinity are extremes.
+        extremes = torch.stack(torch.aminmax(tensor.detach()))
+        is_sound = torch.isfinite(extremes) if name in parameters else ~torch.isnan(extremes)
         if not bool(is_sound.all()):
             raise ModelError(
                 f"{name}: expected finite weights, got NaN or infinity; the training diverged or the file is "

@@ -14,7 +14,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from fullyconv.errors import CaptureError
+from fullyconv.errors import FollowError
 
 _GRAD, _AUTOCAST = "wrap_with_set_grad_enabled", "wrap_with_autocast"
 
@@ -26,7 +26,7 @@ def inline_regions(program: ExportedProgram) -> None:
     """Puts the regions of a program in line, those within regions too; the program is changed.
 
     Raises:
-        CaptureError: a region cannot be followed; the message names it.
+        FollowError: a region cannot be followed; the message names it.
     """
     graph_module = program.graph_module
     while regions := list(_find_regions(graph_module.graph)):
@@ -44,7 +44,7 @@ def _find_regions(graph: fx.Graph) -> Iterator[fx.Node]:
 def _inline(graph_module: fx.GraphModule, node: fx.Node) -> None:
     settings, region, arguments = _take_apart(node)
     if node.target.name() == _AUTOCAST and settings[2]:  # type: ignore[union-attr]
-        raise CaptureError(
+        raise FollowError(
             f"{node.name} (torch.autocast): expected a forward that leaves number types alone, got one that "
             "switches autocast on; take it out and run the network under autocast instead"
         )
@@ -63,9 +63,10 @@ def _take_apart(node: fx.Node) -> tuple[Any, fx.Node, Any]:
     """Returns an operation's settings, the node of the graph that it calls, and what it calls it with."""
     name = node.target.name()  # type: ignore[union-attr]
     if name not in _SETTINGS:
-        raise CaptureError(
+        raise FollowError(
             f"{node.name} (torch.{name}): expected a forward that does the same for every image, got one whose "
-            "steps depend on data"
+            "steps depend on data",
+            reads_values=True,
         )
     count = _SETTINGS[name]
     region = node.args[count]

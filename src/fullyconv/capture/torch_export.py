@@ -21,12 +21,13 @@ from fullyconv.capture.aten_products import PRODUCTS
 from fullyconv.capture.aten_statistics import STATISTICS
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_arg, run_call
 from fullyconv.capture.export import export_at_window, export_batch
+from fullyconv.capture.liveness import find_last_uses
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights
-from fullyconv.errors import CaptureError
+from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
-_NORMALISERS = {**NORMALISERS, **STATISTICS, **PRODUCTS, **ARRANGEMENTS}
+_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def capture(module: nn.Module, window: Pair, channels: int | None = None) -> Cap
 
     Raises:
         ModelError: a weight is NaN or infinite.
-        CaptureError: the module cannot run at the window, or cannot be followed.
+        CaptureError: the module cannot run at the window, or gives something other than scores.
+        FollowError: it runs, but what it does cannot be followed.
     """
     check_weights(module)
     return _read_program(export_at_window(module, window, channels))
@@ -94,10 +96,12 @@ def evaluate(captured: CapturedModel, image: torch.Tensor, names: tuple[str, ...
     tensors = {name: tensor.to(image) if tensor.is_floating_point() else tensor
                for name, tensor in captured.tensors.items()}  # fmt: skip
     tensors[captured.graph.image.name] = image
+    calls = [call for call in captured.calls.values() if not set(call.outputs) <= tensors.keys()]
     with torch.no_grad():
-        for call in captured.calls.values():
-            if not set(call.outputs) <= tensors.keys():
-                tensors.update(zip(call.outputs, run_call(call, tensors, len(image)), strict=False))
+        for call, last in zip(calls, find_last_uses(calls, names), strict=True):
+            tensors.update(zip(call.outputs, run_call(call, tensors, len(image)), strict=False))
+            for name in last:
+                tensors.pop(name, None)  # an operation may give fewer tensors than it has names for
     return tuple(tensors[name] for name in names)
 
 
@@ -119,6 +123,7 @@ def _free_arg(arg: Any, other: Any, batch: int) -> Any:
 
 
 def _read_program(program: ExportedProgram) -> CapturedModel:
+    _check_static(program.graph)
     reader = _Reader(program)
     for node in program.graph.nodes:
         if node.op == "call_function":
@@ -141,6 +146,28 @@ def _read_program(program: ExportedProgram) -> CapturedModel:
     assert out_spec is not None  # torch.export always records it
     parameters = frozenset(program.graph_signature.parameters)
     return CapturedModel(graph, reader.calls, reader.tensors, parameters, out_spec)
+
+
+def _check_static(graph: fx.Graph) -> None:
+    """Returns if every node is a tensor operation of known shapes.
+
+    Raises:
+        FollowError: numbers or shapes depend on the values of the image.
+    """
+    for node in graph.nodes:
+        values = pytree.tree_leaves(node.meta.get("val"))
+        sizes = [size for value in values if isinstance(value, torch.Tensor) for size in value.shape]
+        if any(_is_open(number) for number in (*values, *sizes)):
+            raise FollowError(
+                f"{node.name} ({node.target}): its size or number depends on the values of the image",
+                reads_values=True,
+            )
+
+
+def _is_open(value: object) -> bool:
+    """Returns whether it is a number that is not known; how much a constant mask chooses is a symbol that is."""
+    is_symbol = isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool)
+    return is_symbol and bool(value.node.expr.free_symbols)  # type: ignore[attr-defined]
 
 
 def _make_constant(name: str, tensor: torch.Tensor) -> Constant:

@@ -37,7 +37,7 @@ def convert(  # noqa: PLR0913 - one for each option; two are flattened settings
         as_json: print the report as JSON and nothing else.
     """
     import fullyconv
-    from fullyconv.atomic import make_folder
+    from fullyconv.atomic import use_folder
     from fullyconv.capture.source import load_source
     from fullyconv.cli.output import print_json, print_rich
     from fullyconv.errors import OptionError
@@ -47,13 +47,13 @@ def convert(  # noqa: PLR0913 - one for each option; two are flattened settings
 
     size = None if window is None else parse_size(window)
     arguments = rewrite.to_arguments()
-    make_folder(output.parent)
-    module, source_card = load_source(source, weights)
-    if size is None and source_card is None:
-        raise OptionError(f"{source}: does not say its window; give --window WIDTHxHEIGHT")
-    dense = fullyconv.convert(module, window=size, card=source_card, **arguments)
-    dense = replace(dense, card=card.amend(dense.card))
-    dense.save(output)
+    with use_folder(output.parent):
+        module, source_card = load_source(source, weights)
+        if size is None and source_card is None:
+            raise OptionError(f"{source}: does not say its window; give --window WIDTHxHEIGHT")
+        dense = fullyconv.convert(module, window=size, card=source_card, **arguments)
+        dense = replace(dense, card=card.amend(dense.card))
+        dense.save(output)
     if as_json:
         print_json(describe(dense).to_dict())
     else:

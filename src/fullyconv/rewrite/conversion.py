@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.analyze.spreading import APPROXIMATIONS
+from fullyconv.capture.agreement import check_agreement
+from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
+from fullyconv.capture.export import find_input
 from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard, check_border
-from fullyconv.errors import ModelError, OptionError
+from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
+from fullyconv.grid import format_size
+from fullyconv.rewrite.crops import make_crop_module
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
-from fullyconv.rewrite.report import make_report
+from fullyconv.rewrite.report import make_crop_report, make_report
 from fullyconv.rewrite.torch_apply import apply_plan
 
 Model = nn.Module | ExportedProgram | str | Path
@@ -39,7 +44,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
     The classifier is neither retrained nor changed. What cannot be convolutional runs on windows of the last
-    plain map (tier 2); `report` says what and why.
+    plain map (tier 2); `report` says what and why. A classifier that cannot be followed, because its forward decides
+    by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
         model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`.
@@ -66,10 +72,21 @@ def convert(  # noqa: PLR0913  every option is one a user names
     card = card or own_card
     window = _check_window(window, card)
     check_border(border)
-    approximations = _read_approximations(approximate)
-    captured = capture(module, window, channels or (card.channels if card else None))
-    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=approximations)
+    asked = Asked(stride, windowed_from, _read_approximations(approximate))
+    channels = channels or (card.channels if card else None)
+    try:
+        captured = capture(module, window, channels)
+        check_agreement(captured, module)
+    except FollowError as error:
+        image = find_input(module, window, channels)
+        crops = _plan_crops(asked, window, str(error), alone=error.reads_values)
+        return build_crops(module, image, card, crops).with_border(border)
+    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
     if plan.windowed:
+        image = find_input(module, window, captured.graph.image.shape[1])
+        if mixes_batch(module, image):
+            crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH, alone=True)
+            return build_crops(module, image, card, crops).with_border(border)
         captured = free_batch(captured, module)
     return build_dense(plan, captured, card).with_border(border)
 
@@ -91,6 +108,26 @@ def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
     )
 
 
+def build_crops(module: nn.Module, image: Tensor, card: ModelCard | None, crops: Crops) -> DenseModel:
+    """Returns the classifier itself, a copy of it, on crops of the image.
+
+    Args:
+        module: is not changed.
+        image: random windows that it runs on, `(B, C, height, width)`.
+        card: classes and preprocessing, where they are known.
+        crops: where, and why.
+
+    Raises:
+        CaptureError: its outputs are no scores of the windows.
+        ModelError: it cannot be copied.
+    """
+    crop_module = make_crop_module(module, image, crops.stride, alone=crops.alone)
+    grid = crop_module.layout.grid
+    card = card or ModelCard(grid.window_px, image.shape[1])
+    card = replace(card, window=grid.window_px, channels=image.shape[1], border="image")
+    return DenseModel(grid, card, make_crop_report(crops.reason), crop_module)
+
+
 def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> DenseModel:
     """Returns the dense network that a plan describes."""
     dense = apply_plan(plan, captured)
@@ -100,6 +137,46 @@ def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> 
     activation = plan.outputs[0].activation
     card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants of the plan; see `convert`."""
+
+    stride: Pair | None
+    windowed_from: str | None
+    approximate: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """How a classifier runs on crops, and why.
+
+    Attributes:
+        stride: pixels between neighbouring windows.
+        reason: why it is not taken apart.
+        alone: whether each window must be run by itself; otherwise that is found out.
+    """
+
+    stride: Pair
+    reason: str
+    alone: bool
+
+
+def _plan_crops(asked: Asked, window: Pair, reason: str, *, alone: bool) -> Crops:
+    """Returns crops as asked for; half a window apart, because the network's own stride is not known.
+
+    Raises:
+        OptionError: something was asked for that needs the network taken apart.
+    """
+    if asked.approximate:
+        raise OptionError(f"approximate: nothing in this model can be replaced, because {reason}")
+    if asked.windowed_from not in (None, "image"):
+        raise OptionError(f"windowed_from {asked.windowed_from!r}: expected image for this model, because {reason}")
+    stride = asked.stride or (max(1, window[0] // 2), max(1, window[1] // 2))
+    if min(stride) < 1:
+        raise OptionError(f"stride: expected at least 1 pixel, got {format_size(stride)}")
+    return Crops(stride, reason, alone)
 
 
 def _read_approximations(names: Iterable[str]) -> frozenset[str]:

@@ -12,9 +12,10 @@ import torch
 
 from fullyconv.analyze.plan import FeatureMap
 from fullyconv.card import Border, ModelCard, check_border
-from fullyconv.errors import ImageError
+from fullyconv.errors import ImageError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
+from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.report import ConversionReport, describe_windows
 from fullyconv.runtime.torch_eager import Images, run_eagerly
@@ -38,7 +39,7 @@ class DenseModel:
     grid: Grid
     card: ModelCard
     image_report: ConversionReport
-    module: DenseModule = field(repr=False)
+    module: DenseModule | CropModule = field(repr=False)
     image_margins_px: Margins = ((0, 0), (0, 0))
     feature_maps: tuple[FeatureMap, ...] = ()
 
@@ -76,6 +77,22 @@ class DenseModel:
         """Returns a copy of other precision or on another device; this one is not changed."""
         return replace(self, module=copy.deepcopy(self.module).to(device=device, dtype=dtype))
 
+    def with_window_memory(self, memory_bytes: int) -> DenseModel:
+        """Returns the same network, on the same weights, with other batches of windows; scores are the same.
+
+        Args:
+            memory_bytes: about what the windows of one batch may take while they run, where a part of the network
+                runs on windows. More is not faster on a CPU; a GPU may want much more.
+
+        Raises:
+            OptionError: not at least one byte.
+        """
+        if memory_bytes < 1:
+            raise OptionError(f"window memory: expected at least 1 byte, got {memory_bytes}")
+        module = copy.copy(self.module)
+        module.memory_bytes = memory_bytes
+        return replace(self, module=module)
+
     def with_border(self, border: Border) -> DenseModel:
         """Returns the network with its padding elsewhere, on the same weights; this one is not changed.
 
@@ -97,6 +114,7 @@ class DenseModel:
         """Writes the network with its card, grid and report; `fullyconv.load` needs nothing else.
 
         Raises:
+            ModelError: the classifier could not be followed, so there is no program to write.
             OutputError: the file cannot be written.
         """
         from fullyconv.rewrite.file import save_dense

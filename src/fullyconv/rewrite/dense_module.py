@@ -19,7 +19,8 @@ from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.borders import run_bands, run_windows
 from fullyconv.rewrite.program import GridCall, Program
-from fullyconv.rewrite.windowed import run_head
+from fullyconv.rewrite.structure import fill_structure
+from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES, run_head
 
 Tensors = dict[str, torch.Tensor]
 
@@ -29,6 +30,10 @@ class DenseModule(nn.Module):
 
     Parameters and buffers keep the classifier's names; fully connected weights have the shape of kernels. A
     model with several outputs gives them in its own structure; an output with more axes, `(N, d1, ..., Gy, Gx)`.
+
+    Attributes:
+        program: what it runs.
+        memory_bytes: what the windows of one batch may take, where a part runs on windows.
     """
 
     program: Program
@@ -39,6 +44,7 @@ class DenseModule(nn.Module):
         """Takes a program and its weights, which are not copied."""
         super().__init__()
         self.program = program
+        self.memory_bytes = WINDOW_MEMORY_BYTES
         self.weight_names = tuple(weights)
         for name, tensor in weights.items():
             _register(self, name, tensor, is_parameter=name in parameters)
@@ -56,14 +62,19 @@ class DenseModule(nn.Module):
         """
         program = self.program
         if program.border != "first-order":
-            return _fill(program.structure, self._run_bordered(images, program.outputs))
+            return fill_structure(program.structure, self._run_bordered(images, program.outputs))
         logits = self._run_bordered(images, program.logits)
         scores = [_activate(values, output) for values, output in zip(logits, program.outputs, strict=True)]
-        return _fill(program.structure, scores)
+        return fill_structure(program.structure, scores)
 
     def logits(self, images: torch.Tensor) -> Any:
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
-        return _fill(self.program.structure, self._run_bordered(images, self.program.logits))
+        return fill_structure(self.program.structure, self._run_bordered(images, self.program.logits))
+
+    @property
+    def ends_in_activation(self) -> bool:
+        """Whether logits and scores differ."""
+        return self.program.logits != self.program.outputs
 
     def with_border(self, border: Border) -> DenseModule:
         """Returns the network with its padding elsewhere, on the same weights; itself where it is there."""
@@ -87,7 +98,7 @@ class DenseModule(nn.Module):
         program = self.program
         grid = self._grid.shape((int(images.shape[2]), int(images.shape[3])))
         tensors = self._run_shared(self._align(images), {output.tensor for output in outputs})
-        windows = run_head(program.head, tensors, grid, outputs) if program.head else {}
+        windows = run_head(program.head, tensors, grid, outputs, self.memory_bytes) if program.head else {}
         maps = [_shape(tensors[output.tensor], output) if output.tensor else windows[output.value]
                 for output in outputs]  # fmt: skip
         return [scores[..., : grid[0], : grid[1]] for scores in maps]
@@ -145,14 +156,6 @@ def _activate(logits: torch.Tensor, output: Output) -> torch.Tensor:
     if output.activation == "softmax":
         return logits.softmax(output.activation_axis)
     return logits.sigmoid() if output.activation == "sigmoid" else logits
-
-
-def _fill(structure: Any, values: Sequence[Any]) -> Any:
-    if isinstance(structure, int):
-        return values[structure]
-    if isinstance(structure, Mapping):
-        return {key: _fill(inner, values) for key, inner in structure.items()}
-    return type(structure)(_fill(inner, values) for inner in structure)
 
 
 def _register(module: nn.Module, name: str, tensor: torch.Tensor, *, is_parameter: bool) -> None:

@@ -21,21 +21,28 @@ from fullyconv.capture.pt2 import load_program, save_program
 from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError
 from fullyconv.grid import Grid
+from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.program import GridCall, Instruction, Program, WindowedHead
 from fullyconv.rewrite.report import ConversionReport
 
 DENSE_FILE = "fullyconv_dense.json"
-FORMAT = 2
+FORMAT = 3
 
 
 def save_dense(dense: DenseModel, path: Path) -> None:
     """Writes a dense network, whole or not at all.
 
     Raises:
+        ModelError: it runs the classifier's own Python code, which no file holds.
         OutputError: the file cannot be written.
     """
+    if isinstance(dense.module, CropModule):
+        raise ModelError(
+            f"{path}: this network cannot be saved, because it runs the classifier's own code on crops: "
+            f"{dense.report.reasons[0]}; make the forward free of that, or use the network from Python"
+        )
     module = dense.module.with_border("image")  # at one window all borders are the same
     first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(()))
     image = torch.zeros(1, dense.card.channels, *dense.grid.window_px, dtype=first.dtype, device=first.device)
@@ -65,7 +72,9 @@ def load_dense(path: str | Path) -> DenseModel:
 
 
 def _dump_dense(dense: DenseModel) -> dict[str, Any]:
-    module, program = dense.module, dense.module.program
+    module = dense.module
+    assert isinstance(module, DenseModule)  # save_dense refuses others
+    program = module.program
     head = program.head
     return {
         "format": FORMAT,
@@ -84,6 +93,7 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
                 "calls": [dump_call(call) for call in head.calls],
                 "batch": head.batch,
                 "is_free": head.is_free,
+                "window_values": head.window_values,
             },
             "outputs": _dump(tuple[Output, ...], program.outputs),
             "logits": _dump(tuple[Output, ...], program.logits),
@@ -108,6 +118,7 @@ def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) ->
             tuple(_load_call(call) for call in head["calls"]),
             int(head["batch"]),
             bool(head["is_free"]),
+            int(head["window_values"]),
         ),
         outputs=_load(tuple[Output, ...], parts["outputs"]),
         logits=_load(tuple[Output, ...], parts["logits"]),

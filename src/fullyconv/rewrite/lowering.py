@@ -1,4 +1,4 @@
-"""One step of a plan on its way to ATen calls."""
+"""What one step of a plan becomes: the place where its calls are written."""
 
 from __future__ import annotations
 

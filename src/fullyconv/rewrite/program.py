@@ -32,13 +32,15 @@ class WindowedHead:
         cuts: where.
         calls: what, in order.
         batch: windows of one captured run.
-        is_free: whether the calls can run any number of windows, not just `batch`.
+        is_free: whether the calls can run more windows than `batch`.
+        window_values: how many values are alive at most for each window that runs.
     """
 
     cuts: tuple[Cut, ...]
     calls: tuple[Call, ...]
     batch: int
     is_free: bool
+    window_values: int
 
 
 @dataclass(frozen=True, slots=True)

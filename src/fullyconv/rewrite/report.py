@@ -71,6 +71,21 @@ def make_report(plan: Plan) -> ConversionReport:
     )
 
 
+def make_crop_report(reason: str) -> ConversionReport:
+    """Returns the report on a classifier that runs itself on crops of the image."""
+    return ConversionReport(
+        tier=2,
+        guarantee="image crops",
+        guarantee_reasons=(),
+        approximations=(),
+        layers=(),
+        split=("image",),
+        reasons=(reason,),
+        shared_flops=0.0,
+        align=False,
+    )
+
+
 def describe_windows(report: ConversionReport) -> ConversionReport:
     """Returns the report on a network that runs each window by itself, so that its padding is the crop's."""
     return replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fullyconv.analyze.plan import ChannelPool, ChannelRms, RepeatChannels, WindowStatistic
+from fullyconv.analyze.plan import ChannelPool, ChannelRms, WindowStatistic
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction
 
@@ -63,14 +63,8 @@ def _lower_channel_pool(low: Lowering) -> list[Instruction]:
     return low.chain(("aten.permute.default", ([0, 2, 3, 1],)), along, ("aten.permute.default", ([0, 3, 1, 2],)))
 
 
-def _lower_repeat(low: Lowering) -> list[Instruction]:
-    op: RepeatChannels = low.op
-    return low.make("aten.repeat.default", [1, op.times, 1, 1])
-
-
 STATISTIC_LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     WindowStatistic: _lower_statistic,
     ChannelRms: _lower_rms,
     ChannelPool: _lower_channel_pool,
-    RepeatChannels: _lower_repeat,
 }

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils import _pytree as pytree
 
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
 from fullyconv.analyze.rearrangement import Indices
 from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
+from fullyconv.capture.liveness import count_live_values
 from fullyconv.capture.torch_export import CapturedModel
 from fullyconv.rewrite.dense_module import RESERVED
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction, Program, WindowedHead
+from fullyconv.rewrite.structure import make_structure
 from fullyconv.rewrite.torch_steps import lower_step
 
 _VIEWS = frozenset({"aten.view.default", "aten._unsafe_view.default"})
@@ -59,24 +61,6 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
         align=plan.align,
     )
     return DenseProgram(program, store.weights, frozenset(store.weights.keys() & store.parameters))
-
-
-def make_structure(spec: pytree.TreeSpec) -> Any:
-    """Returns the model's output structure as plain dicts, lists and tuples of output places."""
-    tree = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
-    return _simplify(tree)
-
-
-def _simplify(tree: Any) -> Any:
-    if isinstance(tree, int):
-        return tree
-    if isinstance(tree, Mapping):
-        return {str(key): _simplify(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_simplify(value) for value in tree) if type(tree) in (list, tuple) else tuple(
-            _simplify(value) for value in tree)  # fmt: skip
-    children, _ = pytree.SUPPORTED_NODES[type(tree)].flatten_fn(tree)
-    return [_simplify(child) for child in children]
 
 
 class _WeightStore:
@@ -132,15 +116,15 @@ def _avoid_reserved(name: str) -> str:
     return f"{first}_{dot}{rest}" if first in RESERVED else name
 
 
-def _reorder(tensor: torch.Tensor, weight: Weight) -> torch.Tensor:
+def _reorder(source: torch.Tensor, weight: Weight) -> torch.Tensor:
     """Returns the values in another order, in their own precision, so that nothing is rounded or held twice."""
-    if weight.columns is not None:
-        tensor = tensor[:, slice(*weight.columns)]
+    tensor = source if weight.columns is None else source[:, slice(*weight.columns)]
     if weight.layout is not None:
         ordered = tensor.reshape(weight.layout.view).permute(weight.layout.order)
         tensor = ordered.expand(weight.layout.full).reshape(weight.layout.shape)
-        tensor = tensor[..., :1, :1] if weight.layout.first_cell else tensor
-    return tensor.clone()
+        tensor = tensor[..., :1, :1].clone() if weight.layout.first_cell else tensor
+    shares = tensor.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
+    return tensor.clone() if shares else tensor
 
 
 def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> WindowedHead:
@@ -168,7 +152,16 @@ def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> Wind
     for node in captured.calls:
         if node in set(plan.windowed):
             include(node)
-    return WindowedHead(plan.cuts, tuple(calls.values()), captured.graph.batch, captured.rebatchable)
+    kept = {output.value for output in (*plan.outputs, *plan.logits)}
+    live = count_live_values(tuple(calls.values()), _count_values(captured), kept)
+    return WindowedHead(plan.cuts, tuple(calls.values()), captured.graph.batch, captured.rebatchable, live)
+
+
+def _count_values(captured: CapturedModel) -> dict[str, int]:
+    """Returns how many values of each tensor belong to one window."""
+    graph = captured.graph
+    values = (graph.image, *(value for node in graph.nodes for value in node.outputs))
+    return {value.name: -(-prod(value.shape) // graph.batch) for value in values}
 
 
 def _depends_on_batch(name: str, captured: CapturedModel, producers: Mapping[str, str]) -> bool:

@@ -218,6 +218,6 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     SlidingStatistic: lower_sliding_statistic,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
-    **STATISTIC_LOWERINGS,
     **REARRANGEMENTS,
+    **STATISTIC_LOWERINGS,
 }

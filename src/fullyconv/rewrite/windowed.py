@@ -1,25 +1,42 @@
-"""The windowed head: original operations on windows cut from plain maps, in batches."""
+"""Windows cut from maps, in batches that fit a memory budget; the windowed head runs on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.calls import run_call
+from fullyconv.capture.liveness import find_last_uses
 from fullyconv.graph import Pair
 from fullyconv.rewrite.program import WindowedHead
 
-# What the windows of one batch may take. A head keeps several values of about their size alive at a time.
-BATCH_BYTES = 32 << 20
-MOST_WINDOWS = 256
+WINDOW_MEMORY_BYTES = 32 << 20
+"""What the windows of one batch may take, unless `DenseModel.with_window_memory` says otherwise."""
+
+Compute = Callable[[list[Tensor], int], Sequence[Tensor]]
+"""Makes values `(B, ...)` of B windows, given for each cut in the form that the value has in the classifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How many windows run together.
+
+    Attributes:
+        windows: at most so many.
+        least: fewer than so many are filled up with the last one.
+    """
+
+    windows: int
+    least: int
 
 
 def run_head(
-    head: WindowedHead, tensors: Mapping[str, torch.Tensor], grid: Pair, outputs: Sequence[Output]
-) -> dict[str, torch.Tensor]:
+    head: WindowedHead, tensors: Mapping[str, Tensor], grid: Pair, outputs: Sequence[Output], memory_bytes: int
+) -> dict[str, Tensor]:
     """Returns the values `(N, d1, ..., Gy, Gx)` of those outputs that the windowed head gives.
 
     Args:
@@ -27,33 +44,80 @@ def run_head(
         tensors: the shared part's results, and the weights.
         grid: `(Gy, Gx)`.
         outputs: all outputs; those with a tensor of their own are passed over.
+        memory_bytes: what the windows of one batch may take.
     """
-    wanted = [output for output in outputs if not output.tensor]
-    maps = [_unfold(tensors[cut.tensor], cut, grid) for cut in head.cuts]
-    images = len(maps[0])
-    parts: dict[str, list[torch.Tensor]] = {output.value: [] for output in wanted}
-    for places, kept in _make_batches(images * grid[0] * grid[1], _choose_batch(head, maps), head.is_free):
+    wanted = tuple(output for output in outputs if not output.tensor)
+    drops = find_last_uses(head.calls, {output.value for output in wanted})
+
+    def compute(windows: list[Tensor], count: int) -> list[Tensor]:
         local = dict(tensors)
-        for cut, windows in zip(head.cuts, maps, strict=True):
-            local[cut.value] = _cut(windows, cut, places, grid)
-        for call in head.calls:
-            local.update(zip(call.outputs, run_call(call, local, len(places)), strict=False))
-        for name, part in parts.items():
-            part.append(local[name][:kept].clone())
-    return {output.value: _lay_on_grid(torch.cat(parts[output.value]), output, images, grid) for output in wanted}
+        local.update(zip((cut.value for cut in head.cuts), windows, strict=True))
+        windows.clear()
+        for call, last in zip(head.calls, drops, strict=True):
+            local.update(zip(call.outputs, run_call(call, local, count), strict=False))
+            for name in last:
+                del local[name]
+        return [local[output.value] for output in wanted]
+
+    maps = [tensors[cut.tensor] for cut in head.cuts]
+    batching = choose_batching(head, memory_bytes, maps[0].element_size())
+    values = run_windows(compute, head.cuts, maps, grid, batching)
+    return {output.value: lay_on_grid(value, output, len(maps[0]), grid)
+            for output, value in zip(wanted, values, strict=True)}  # fmt: skip
 
 
-def _unfold(tensor: torch.Tensor, cut: Cut, grid: Pair) -> torch.Tensor:
-    """Returns all windows `(N, Gy, Gx, C, ny, nx)` of a map, as a view."""
+def choose_batching(head: WindowedHead, memory_bytes: int, value_bytes: int) -> Batching:
+    """Returns how many windows of a head run together, so that they take about `memory_bytes`.
+
+    Never fewer than were captured: with one window alone, an operation that drops axes of size 1 would drop the batch.
+    """
+    if not head.is_free:
+        return Batching(head.batch, head.batch)
+    return Batching(max(head.batch, memory_bytes // max(head.window_values * value_bytes, 1)), head.batch)
+
+
+def run_windows(
+    compute: Compute, cuts: Sequence[Cut], maps: Sequence[Tensor], grid: Pair, batching: Batching
+) -> list[Tensor]:
+    """Returns what `compute` makes of all windows, `(N * Gy * Gx, ...)`, image by image and row by row.
+
+    Args:
+        compute: gets a batch of windows of each cut, in a list that it may empty, and how many windows they are.
+        cuts: where windows lie on the maps.
+        maps: `(N, C, H, W)`, one for each cut; windows of a channels-last map are channels-last.
+        grid: `(Gy, Gx)`.
+        batching: how many windows run together.
+    """
+    views = [_unfold(map_, cut, grid) for map_, cut in zip(maps, cuts, strict=True)]
+    parts = []
+    for places, kept in _make_batches(len(maps[0]) * grid[0] * grid[1], batching):
+        windows = [_cut(view, cut, places, grid) for view, cut in zip(views, cuts, strict=True)]
+        made = compute(windows, len(places))
+        parts.append([values[:kept].clone() for values in made])  # so that the batch itself can go
+    return [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
+
+
+def lay_on_grid(values: Tensor, output: Output, images: int, grid: Pair) -> Tensor:
+    """Returns values `(N * Gy * Gx, ...)` of windows as `(N, d1, ..., Gy, Gx)`."""
+    laid = values.reshape(images, *grid, *output.shape)
+    return laid.permute(0, *range(3, laid.dim()), 1, 2)
+
+
+def _unfold(tensor: Tensor, cut: Cut, grid: Pair) -> Tensor:
+    """Returns all windows of a map as a view: `(N, Gy, Gx, C, ny, nx)`."""
     windows = tensor.unfold(2, cut.extent[0], cut.step[0]).unfold(3, cut.extent[1], cut.step[1])
     return windows[:, :, : grid[0], : grid[1]].permute(0, 2, 3, 1, 4, 5)
 
 
-def _cut(windows: torch.Tensor, cut: Cut, places: torch.Tensor, grid: Pair) -> torch.Tensor:
-    """Returns some windows in the form that the value has in the classifier."""
-    columns = places % grid[1]
-    rows = places // grid[1] % grid[0]
-    patches = windows[places // (grid[0] * grid[1]), rows, columns]  # (B, C, ny, nx)
+def _cut(windows: Tensor, cut: Cut, places: Tensor, grid: Pair) -> Tensor:
+    """Returns some windows in the form that the value has in the classifier, in the map's memory format."""
+    where = (places // (grid[0] * grid[1]), places // grid[1] % grid[0], places % grid[1])
+    if _has_channels_last(windows):
+        patches = windows.permute(0, 1, 2, 4, 5, 3)[where].permute(0, 3, 1, 2)
+    else:
+        patches = windows[where]  # (B, C, ny, nx)
+    if cut.order == (0, 1, 2, 3) and cut.shape[1:] == patches.shape[1:]:
+        return patches
     area = tuple(cells for cells in cut.extent if cells > 1)
     values = patches.reshape(len(places), *cut.channels, *area).permute(cut.order)
     shape = list(cut.shape)
@@ -61,21 +125,14 @@ def _cut(windows: torch.Tensor, cut: Cut, places: torch.Tensor, grid: Pair) -> t
     return values.reshape(shape)
 
 
-def _choose_batch(head: WindowedHead, maps: Sequence[torch.Tensor]) -> int:
-    if not head.is_free:
-        return head.batch
-    window_bytes = sum(prod(windows.shape[3:]) * windows.element_size() for windows in maps)
-    return max(1, min(MOST_WINDOWS, BATCH_BYTES // max(window_bytes, 1)))
+def _has_channels_last(windows: Tensor) -> bool:
+    """Returns whether neighbouring channels, and not columns, are neighbours in memory."""
+    return windows.shape[3] > 1 and windows.stride(3) == 1 and windows.stride(5) > 1
 
 
-def _make_batches(windows: int, batch: int, is_free: bool) -> Iterator[tuple[torch.Tensor, int]]:
-    """Yields places of windows and how many of them count; a fixed batch is filled up with the last window."""
-    for start in range(0, windows, batch):
-        kept = min(batch, windows - start)
-        places = torch.arange(start, start + (kept if is_free else batch))
-        yield places.clamp(max=windows - 1), kept
-
-
-def _lay_on_grid(values: torch.Tensor, output: Output, images: int, grid: Pair) -> torch.Tensor:
-    laid = values.reshape(images, *grid, *output.shape)
-    return laid.permute(0, *range(3, laid.dim()), 1, 2)
+def _make_batches(windows: int, batching: Batching) -> Iterator[tuple[Tensor, int]]:
+    """Yields places of windows and how many of them count; the last window fills up what is too little."""
+    for start in range(0, windows, batching.windows):
+        kept = min(batching.windows, windows - start)
+        places = torch.arange(start, start + max(kept, batching.least))
+        yield places.clamp(max=start + kept - 1), kept

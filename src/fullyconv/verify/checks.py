@@ -82,7 +82,7 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
         CaptureError: the original fails on a window in this number type; or the converted network does, where
             it is kept in another: that proves nothing against it.
     """
-    original = Original(model, subject.probe.image, dtype)
+    original = Original(model, subject.probe.image, dtype, alone=subject.alone)
     as_used, probe = copy_network(subject.module, dtype), subject.probe
     module = as_used.with_border("image") if isinstance(as_used, DenseModule) else as_used
     if read_dtype(subject.module) != dtype:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
-
 import torch
 from torch import nn
 
-from fullyconv.errors import ModelError
+from fullyconv.capture.module import copy_module
 
 
 def copy_network(module: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -19,15 +16,4 @@ def copy_network(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     Raises:
         ModelError: it cannot be copied.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree deprecations
-            duplicate = copy.deepcopy(module)
-    except Exception as error:
-        raise ModelError(
-            f"{type(module).__name__}: the network cannot be copied ({error}); remove "
-            "reparametrisations such as weight_norm, or give an exported program"
-        ) from error
-    for child in duplicate.modules():
-        child.training = False  # eval() is forbidden on exported programs
-    return duplicate.to(device="cpu", dtype=dtype)
+    return copy_module(module).to(device="cpu", dtype=dtype)

@@ -7,6 +7,7 @@ program, if that is what the user has), so what it computes is right by definiti
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ class Original:
     Attributes:
         dtype: the number type, float32 or float64.
         window: images that the model is known to take, `(B, C, h, w)`.
+        alone: if not None, each window is run by itself, so many times in a batch, because its scores may depend
+            on other windows there.
 
     Raises:
         CaptureError: the model fails at window size in this number type.
@@ -75,17 +78,20 @@ class Original:
         OptionError: it is none of the kinds of models.
     """
 
-    def __init__(self, model: Model, window: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, model: Model, window: Tensor, dtype: torch.dtype, *, alone: int | None = None) -> None:
         self.dtype = dtype
         self.window = window.to(dtype)
         self._module = copy_network(open_original(model), dtype)
-        self._batch = find_batch(self._module, self.window)
+        self._batch = alone or find_batch(self._module, self.window)
+        # Branches of torch.cond cannot be watched, and no part of a model that runs on crops has to be.
+        self._watches = alone is None
+        self._step = 1 if alone else self._batch or _BATCH
         outputs = name_outputs(self.run(self.window))
         self._sizes = {tensor[0].numel() for tensor in outputs.values()}
 
     def run(self, images: Tensor, *watchers: Watcher) -> Any:
         """Returns what the forward gives for `(B, C, H, W)`, while the watchers see its calls."""
-        with torch.no_grad(), CallWatch(*watchers):
+        with torch.no_grad(), CallWatch(*watchers) if self._watches else nullcontext():
             return self._module(self.fill_batch(images.to(self.dtype, copy=True)))
 
     def fill_batch(self, tensor: Tensor) -> Tensor:
@@ -94,7 +100,7 @@ class Original:
 
     def in_batches(self, tensors: Sequence[Tensor], compute: Callable[[list[Tensor]], list[Tensor]]) -> list[Tensor]:
         """Returns what `compute` makes of tensors `(B, ...)`, given a few of the B at a time."""
-        step = self._batch or _BATCH
+        step = self._step
         count = len(tensors[0])
         parts = []
         for start in range(0, count, step):
@@ -117,22 +123,24 @@ class Original:
             tensors: `(B, ...)` each.
             prepare: turns a part of them into the images to run and the watchers of that forward.
         """
-        names: list[tuple[str, bool]] = []
+        shown: dict[str, bool] = {}  # whether every part so far showed an output's logits
 
         def compute(given: list[Tensor]) -> list[Tensor]:
             images, watchers = prepare(given)
             recorder = _ActivationRecorder(self._sizes)
             outputs = name_outputs(self.run(images, recorder, *watchers))
             logits = {name: recorder.find_logits(scores) for name, scores in outputs.items()}
-            names[:] = [(name, values is not None) for name, values in logits.items()]
-            return [*outputs.values(), *(values for values in logits.values() if values is not None)]
+            shown.update({name: shown.get(name, True) and values is not None for name, values in logits.items()})
+            kept = [*outputs.values(), *(outputs[name] if found is None else found for name, found in logits.items())]
+            return [self._restore_batch(values) for values in kept]
 
         made = self.in_batches(tensors, compute)
-        logits = iter(made[len(names) :])
-        return {
-            name: Answer(scores, next(logits) if has_logits else None)
-            for (name, has_logits), scores in zip(names, made, strict=False)
-        }
+        pairs = zip(shown.items(), made[: len(shown)], made[len(shown) :], strict=True)
+        return {name: Answer(scores, logits if is_shown else None) for (name, is_shown), scores, logits in pairs}
+
+    def _restore_batch(self, values: Tensor) -> Tensor:
+        """Returns the values of one window `(1, ...)` where the model dropped the batch; others as they are."""
+        return values[None] if self._batch == 1 and (not values.dim() or len(values) != 1) else values
 
 
 def find_batch(module: nn.Module, window: Tensor) -> int | None:

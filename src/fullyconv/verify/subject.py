@@ -13,6 +13,8 @@ from fullyconv.analyze.plan import FeatureMap
 from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
 from fullyconv.grid import Grid
 from fullyconv.rewrite import DenseModel, convert
+from fullyconv.rewrite.crops import CropModule
+from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
 from fullyconv.verify.splits import Probe, SplitTensor
@@ -36,6 +38,7 @@ class Subject:
         probe: what the split tensors are for a random window, by which they are recognised in the original.
         windows: how many random windows to compare on their own.
         exact: for an approximation, the network without it.
+        alone: if not None, the original must be given each window by itself, so many times in a batch.
     """
 
     module: nn.Module
@@ -45,6 +48,7 @@ class Subject:
     probe: Probe
     windows: int = _MOST_WINDOWS
     exact: nn.Module | None = None
+    alone: int | None = None
 
 
 def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
@@ -56,6 +60,8 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
     Raises:
         CaptureError: the original cannot run at the window, or cannot be followed.
     """
+    if isinstance(dense.module, CropModule):
+        return _describe_crops(dense, dense.module, seed)
     captured = capture(original, dense.grid.window_px, dense.card.channels)
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn(captured.graph.image.shape, generator=generator, dtype=torch.float64)
@@ -70,6 +76,14 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
             original, dense.grid.window_px, channels=dense.card.channels, stride=dense.grid.stride_px
         ).module
     return Subject(dense.module, dense.grid, report.guarantee, report.align, probe, windows, exact)
+
+
+def _describe_crops(dense: DenseModel, module: CropModule, seed: int) -> Subject:
+    """Returns the same for a classifier that runs itself on crops: the image is the only map there is."""
+    layout, generator = module.layout, torch.Generator().manual_seed(seed)
+    image = torch.randn(layout.cut.shape, generator=generator, dtype=torch.float64)
+    alone = None if layout.is_free else layout.batch
+    return Subject(module, dense.grid, "image crops", False, Probe(image, ()), _FEWEST_WINDOWS, alone=alone)
 
 
 def _count_windows(captured: CapturedModel) -> int:
@@ -103,7 +117,8 @@ def run_dense(module: Any, images: Tensor) -> dict[str, Measured]:
     """
     with torch.no_grad():
         scores = name_outputs(module(images))
-        logits = name_outputs(module.logits(images))
+        ends_plainly = isinstance(module, DenseModule) and not module.ends_in_activation
+        logits = scores if ends_plainly else name_outputs(module.logits(images))
     return {
         name: Measured(values, None if _is_equal(logits[name], values) else logits[name])
         for name, values in scores.items()

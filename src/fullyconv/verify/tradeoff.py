@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from fullyconv.analyze import Plan, make_plan
+from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
+from fullyconv.capture.export import find_input
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import ModelCard
-from fullyconv.errors import OptionError
+from fullyconv.errors import FollowError, OptionError
 from fullyconv.graph import Graph, Pair
 from fullyconv.rewrite.conversion import build_dense
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, measure_fidelity
@@ -91,10 +93,14 @@ def measure_tradeoff(
 
     Raises:
         CaptureError: the model cannot run at the window.
+        FollowError: it runs on crops only, so that there is nothing to choose.
         ImageError: an image cannot be read, or is too small.
     """
     original = open_original(model)
-    captured = free_batch(capture(original, window, card.channels if card else None), original)
+    captured = capture(original, window, card.channels if card else None)
+    if mixes_batch(original, find_input(original, window, captured.graph.image.shape[1])):
+        raise FollowError(f"there are no places to choose from: {MIXES_BATCH}")
+    captured = free_batch(captured, original)
     card = card or ModelCard(window, captured.graph.image.shape[1])
     samples = read_samples(images, card)
     plans = _choose_plans(captured.graph, settings.splits)

@@ -10,7 +10,6 @@ from fullyconv.analyze.build import Build
 from fullyconv.analyze.factors import Factor, Kind, Regrouping, flatten, regroup, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
 from fullyconv.analyze.folding import fold_map, restore_map
-from fullyconv.analyze.plan import RepeatChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.channels import take_channels
 from fullyconv.graph import Expand, Gather, Identity, Node, Permute, Regroup, Shape
@@ -24,43 +23,22 @@ def carry_identity(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 @rule(Expand)
 def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """An axis of size 1 is repeated.
+    """Repeats axes of size 1.
 
     1. A statistic of the window around each cell has its rows and columns already.
-    2. A value of each cell that has no channels gets them: the dense tensor's only channel is repeated.
-    3. Of a map, other axes: their places are taken several times.
+    2. Channels of a map, or of a value that has none: they are repeated.
 
-    Refused: a value of the whole window that is spread over the map; the batch.
+    Refused: a value of the whole window that is spread over the map; other axes.
     """
-    field = get_field(inputs)
-    shape = node.outputs[0].shape
-    grown = _find_grown(field, shape)
-    if field.is_spread and len(field.axes) == 4 and set(grown) <= {2, 3}:
-        axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
-        return (replace(field, axes=axes, is_spread=False),)
-    if len(grown) == 1 and not field.channels:
-        return _give_channels(node, field, grown[0], build)
-    if len(shape) == len(field.axes) and not (field.is_window_vector or field.is_spread):
-        return _repeat(node, field, shape, build)
+    field, shape = get_field(inputs), node.outputs[0].shape
+    if len(shape) == len(field.axes):
+        grown = {axis for axis, size in enumerate(shape) if size != field.shape[axis]}
+        if field.is_spread and len(shape) == 4 and grown <= {2, 3}:
+            axes = make_map_axes(field.axes[0], field.axes[1], field.extent)
+            return (replace(field, axes=axes, is_spread=False),)
+        if not field.is_spread and not (field.is_window_vector and field.channels):
+            return _repeat(node, field, shape, build)
     return Refusal("a value of the whole window is spread over the map", "inputs")
-
-
-def _find_grown(field: Field, shape: Shape) -> list[int]:
-    """Returns the axes of `shape` that are larger than the value's, or new."""
-    first = len(shape) - len(field.axes)
-    return [axis for axis, size in enumerate(shape) if axis < first or size != field.shape[axis - first]]
-
-
-def _give_channels(node: Node, field: Field, axis: int, build: Build) -> Outcome:
-    ready = build.prepare(node, field)
-    if isinstance(ready, Refusal):
-        return ready
-    shape = node.outputs[0].shape
-    channels = build.make_channel(shape[axis])
-    axes = [*(() for _ in range(len(shape) - len(ready.axes))), *ready.axes]
-    axes[axis] = channels
-    tensor = build.emit(node, RepeatChannels(shape[axis]), (ready.tensor,))
-    return (replace(ready, tensor=tensor, axes=tuple(axes), channels=channels),)
 
 
 @rule(Permute)

@@ -1,0 +1,36 @@
+"""Whether a captured graph gives what its module gives, before anything is built on it."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from fullyconv.capture.batching import PLACE_RTOL, agree
+from fullyconv.capture.export import silence
+from fullyconv.capture.module import evaluating, read_device, read_dtype
+from fullyconv.capture.torch_export import CapturedModel, evaluate
+from fullyconv.errors import FollowError
+
+
+def check_agreement(captured: CapturedModel, module: nn.Module) -> None:
+    """Returns if the graph gives the module's own scores on windows of two contrasts, up to its rounding.
+
+    A forward may notice that it is followed and do something else: one that catches the errors of reading values,
+    say, or asks whether it is being exported, or draws random numbers.
+
+    Raises:
+        FollowError: they differ.
+    """
+    shape = captured.graph.image.shape
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    image[-1] = 3 * image[-1].abs() + 1
+    image = image.to(dtype=read_dtype(module), device=read_device(module))
+    with evaluating(module), torch.no_grad(), silence():
+        own = [leaf for leaf in pytree.tree_leaves(module(image.clone())) if isinstance(leaf, torch.Tensor)]
+    followed = evaluate(captured, image.clone(), captured.graph.outputs)
+    pairs = list(zip(own, followed, strict=False))
+    if len(own) != len(followed) or any(a.shape != b.shape for a, b in pairs):
+        raise FollowError("the model gives outputs of other shapes when it is followed", reads_values=True)
+    if any(a.is_floating_point() and not agree(a, b, PLACE_RTOL) for a, b in pairs):
+        raise FollowError("the model gives other scores when it is followed than when it runs", reads_values=True)
