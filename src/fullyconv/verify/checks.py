@@ -53,11 +53,19 @@ class Bench:
 
 @dataclass(slots=True)
 class Findings:
-    """What has been found so far in one number type."""
+    """What has been found so far in one number type.
+
+    Attributes:
+        pairings: what to compare.
+        fidelity: distances.
+        notes: what could not be checked.
+        rounds_within: whether the original makes coarser numbers within its forward.
+    """
 
     pairings: list[Pairing] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    rounds_within: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
