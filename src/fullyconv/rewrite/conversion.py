@@ -61,8 +61,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
             order, from bands; "window", exactly, each window run by itself. A network that does not pad stays as
             it is. `DenseModel.with_border` changes it later.
         approximate: operations over the whole window that may be replaced by local ones, so that the network
-            stays convolutional: names such as "squeeze-excitation", or "all". The scores then equal nothing
-            exactly; `verify` measures how far they are.
+            stays convolutional: "squeeze-excitation" (gates), "spatial-norm", or "all". The scores then equal
+            the classifier's on images of one window only; `verify` measures how far they are elsewhere.
 
     Raises:
         ModelError: the file is of another kind, carries code or layers that are not known; weights are NaN or

@@ -69,6 +69,7 @@ class Original:
     Attributes:
         dtype: the number type, float32 or float64.
         window: images that the model is known to take, `(B, C, h, w)`.
+        rounds_within: whether its forward makes coarser numbers of those of the number type, as `x.float()` does.
         alone: if not None, each window is run by itself, so many times in a batch, because its scores may depend
             on other windows there.
 
@@ -86,7 +87,9 @@ class Original:
         # Branches of torch.cond cannot be watched, and no part of a model that runs on crops has to be.
         self._watches = alone is None
         self._step = 1 if alone else self._batch or _BATCH
-        outputs = name_outputs(self.run(self.window))
+        rounding = _RoundingWatch(dtype)
+        outputs = name_outputs(self.run(self.window, rounding))
+        self.rounds_within = rounding.seen
         self._sizes = {tensor[0].numel() for tensor in outputs.values()}
 
     def run(self, images: Tensor, *watchers: Watcher) -> Any:
@@ -175,6 +178,23 @@ def _read_batch(module: nn.Module) -> int | None:
     image = next(node for node in module.graph.nodes if node.op == "placeholder")
     shape = getattr(image.meta.get("val"), "shape", (None,))
     return shape[0] if isinstance(shape[0], int) else None
+
+
+class _RoundingWatch:
+    """Sees whether a call makes coarser numbers of those of a number type."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self.seen = False
+
+    def before(self, call: Call) -> None:
+        pass
+
+    def after(self, call: Call, made: Sequence[Tensor]) -> None:
+        least = torch.finfo(self._dtype).eps
+        is_coarser = any(tensor.is_floating_point() and torch.finfo(tensor.dtype).eps > least for tensor in made)
+        given = (value for value in call.arguments if isinstance(value, Tensor))
+        self.seen |= is_coarser and any(value.dtype == self._dtype for value in given)
 
 
 class _ActivationRecorder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 
@@ -23,8 +23,16 @@ than FLOAT32_TOLERANCE from what it gives in float64, and two networks that both
 much; computed weights that were rounded to be stored move the scores as far as `rounding` measures."""
 
 
-def judge_all(pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Rounding) -> tuple[Comparison, ...]:
-    """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it."""
+def judge_all(
+    pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Rounding, coarse: Set[torch.dtype] = frozenset()
+) -> tuple[Comparison, ...]:
+    """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it.
+
+    Args:
+        pairings: by number type.
+        rounding: of computed weights, by output and quantity.
+        coarse: number types of which the original itself makes coarser numbers within its forward.
+    """
     exact = {pairing.key(): pairing.expected for pairing in pairings.get(torch.float64, ())}
     comparisons = []
     for dtype, found in pairings.items():
@@ -32,6 +40,7 @@ def judge_all(pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Round
             noise = rounding.get((pairing.output, pairing.quantity), 0.0)
             if dtype == torch.float32:
                 noise = max(noise, measure_noise(pairing.expected, exact.get(pairing.key())))
-            least = FLOAT64_TOLERANCE if dtype == torch.float64 else FLOAT32_TOLERANCE
+            is_fine = dtype == torch.float64 and dtype not in coarse
+            least = FLOAT64_TOLERANCE if is_fine else FLOAT32_TOLERANCE
             comparisons.append(judge(pairing, dtype, max(least, NOISE_FACTOR * noise)))
     return tuple(comparisons)
