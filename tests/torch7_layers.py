@@ -116,6 +116,6 @@ def inception() -> Obj:
     return sequential(
         conv(2, 6, 4, 2), layer("PReLU", weight=randn(1), nOutputPlane=0),
         container("Concat", conv(6, 3, 1), tower, pooled, dimension=2), layer("SpatialDropout", p=0.25), *joined,
-        pool("SpatialAveragePooling", 3, 3), layer("Reshape", size=sizes(8 * 3 * 3), batchMode=True), linear(72, 6, bias=None),
-        layer("Sigmoid"), linear(6, 3),
+        pool("SpatialAveragePooling", 3, 3), layer("Reshape", size=sizes(8 * 3 * 3), batchMode=True),
+        linear(72, 6, bias=None), layer("Sigmoid"), linear(6, 3),
     )  # fmt: skip

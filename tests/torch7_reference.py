@@ -63,7 +63,10 @@ def pool(f, image, reduce):
     rows, columns = find_windows(f, image.shape[1], "H"), find_windows(f, image.shape[2], "W")
     return np.array(
         [
-            [[reduce(plane[top:bottom, left:right], rs * cs) for left, right, cs in columns] for top, bottom, rs in rows]
+            [
+                [reduce(plane[top:bottom, left:right], rs * cs) for left, right, cs in columns]
+                for top, bottom, rs in rows
+            ]
             for plane in image
         ]
     )

@@ -129,7 +129,8 @@ class Writer:
         if self.start(4, storage):
             self.class_name(storage.class_name)
             self.longs(storage.values.size)
-            self.content += storage.values.astype(self.long if "Long" in storage.class_name else None).tobytes()
+            values = storage.values.astype(self.long) if "Long" in storage.class_name else storage.values
+            self.content += values.tobytes()
 
     def function(self, function: Function) -> None:
         if function.kind == 6:

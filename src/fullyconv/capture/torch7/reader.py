@@ -24,6 +24,7 @@ _PLAIN_FUNCTION, _OLD_FUNCTION, _FUNCTION = 6, 7, 8
 # A layer in a container is four levels further in; networks have fewer than ten containers in each other.
 _DEEPEST = 200
 _MOST_AXES = 64
+_NO_TABLES = ("torch.", "tds.")  # classes of C code, which write themselves
 _VERSION = re.compile(r"V (\d{1,9}(?:\.\d{1,9})?)")
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.]{0,99}")
 
@@ -128,7 +129,7 @@ class _Reader:
 
     def _read_fields(self, index: int, class_name: str, version: float) -> None:
         found = self._known[index] = TorchObject(class_name, version)
-        fields = self.read()
+        fields = None if class_name.startswith(_NO_TABLES) else self.read()
         if not isinstance(fields, dict):
             raise FormatError(f"what {class_name} writes is not known, only classes that are tables can be read")
         found.fields.update(fields)

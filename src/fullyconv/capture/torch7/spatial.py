@@ -25,9 +25,7 @@ def build_convolution(layer: Layer) -> nn.Module:
     tensors = {"weight": layer.read_tensor("weight", full, *([flat] if groups == 1 else []))}
     if layer.has("bias"):
         tensors["bias"] = layer.read_tensor("bias", (outputs,))
-    padding = _read_padding(layer)
-    if layer.has("padding"):
-        padding = (layer.read_int("padding"), layer.read_int("padding"))
+    padding = _read_convolution_padding(layer)
     made = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias="bias" in tensors, device="meta")
     return fill(made, tensors)
 
@@ -42,10 +40,9 @@ def build_max_pool(layer: Layer) -> nn.Module:
 def build_average_pool(layer: Layer) -> nn.Module:
     """The mean over windows, or their sum: where `divide` is false, or missing, as in files from before it existed.
 
-    Files from before ceil_mode have no padding either, whatever they say.
+    Files from before ceil_mode have no padding either.
     """
-    kernel, stride = _read_kernel(layer), _read_stride(layer)
-    padding = _read_padding(layer) if layer.has("ceil_mode") else (0, 0)
+    kernel, stride, padding = _read_kernel(layer), _read_stride(layer), _read_average_padding(layer)
     ceil = _read_ceil(layer, kernel, stride, padding)
     if (ceil or any(padding)) and not layer.has("count_include_pad"):
         raise layer.fail("count_include_pad: expected a boolean beside padding or ceil_mode, got nothing")
@@ -56,12 +53,13 @@ def build_average_pool(layer: Layer) -> nn.Module:
 
 def build_cudnn_average_pool(layer: Layer) -> nn.Module:
     """The mean over whole windows, padding counted; what cuDNN divides by elsewhere is not documented well enough."""
-    kernel, stride = _read_kernel(layer), _read_stride(layer)
+    kernel, stride, padding = _read_kernel(layer), _read_stride(layer), _read_average_padding(layer)
     if layer.read_flag("ceil_mode", default=False):
         raise layer.fail("ceil_mode: expected false, got true; what cuDNN divides by at the border is not known")
-    if not layer.read_flag("divide", default=True) or not layer.read_flag("count_include_pad", default=True):
+    counts = layer.read_flag("count_include_pad", default=True) or not any(padding)
+    if not layer.read_flag("divide", default=True) or not counts:
         raise layer.fail("expected a mean that counts padding, which is all that this layer of Torch7 can do")
-    return nn.AvgPool2d(kernel, stride, _read_padding(layer) if layer.has("ceil_mode") else (0, 0))
+    return nn.AvgPool2d(kernel, stride, padding)
 
 
 def build_zero_padding(layer: Layer) -> nn.Module:
@@ -80,6 +78,23 @@ def _read_stride(layer: Layer) -> Size:
 
 def _read_padding(layer: Layer) -> Size:
     return layer.read_int("padH", default=0), layer.read_int("padW", default=0)
+
+
+def _read_convolution_padding(layer: Layer) -> Size:
+    padding = _read_padding(layer)
+    if not layer.has("padding"):
+        return padding
+    one = (layer.read_int("padding"), layer.read_int("padding"))
+    if layer.class_name.startswith("cudnn.") and padding != one:  # which counts there, versions do not agree on
+        raise layer.fail(f"padding: expected what padH and padW say, {padding}, got {one}")
+    return one
+
+
+def _read_average_padding(layer: Layer) -> Size:
+    padding = _read_padding(layer)
+    if any(padding) and not layer.has("ceil_mode"):  # Torch7 ignores padding then, because such files had none
+        raise layer.fail(f"padH and padW: expected 0 where there is no ceil_mode, got {padding}")
+    return padding
 
 
 def _read_ceil(layer: Layer, kernel: Size, stride: Size, padding: Size) -> bool:
