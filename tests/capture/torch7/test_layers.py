@@ -176,7 +176,11 @@ REFUSED = {
     "half a kernel": (change(conv(4, 5), kW=1.5), "kW: expected a whole number of at least 1, got 1.5"),
     "no stride": (change(conv(4, 5), dW=0), "dW: expected a whole number of at least 1, got 0.0"),
     "text": (change(conv(4, 5), kH="3"), "kH: expected a whole number of at least 1, got '3'"),
-    "negative padding": (change(conv(4, 5), padW=-1), "padW: expected a whole number of at least 0, got -1.0"),
+    "negative padding": (change(conv(4, 5), padW=-1), "padW: expected a whole number from 0 to 1024, got -1.0"),
+    "wide padding": (change(conv(4, 5), padding=9999), "padding: expected a whole number from 0 to 1024, got 9999.0"),
+    "wide zeros": (
+        layer("SpatialZeroPadding", pad_l=1, pad_r=1, pad_t=1, pad_b=2e9), "pad_b: expected a whole number from -1024"
+    ),
     "nan": (layer("LeakyReLU", negval=float("nan")), "negval: expected a number, got nan"),
     "flag": (change(pool("SpatialMaxPooling", 2, 2), ceil_mode=1), "ceil_mode: expected a boolean, got 1.0"),
     "weight": (change(conv(4, 5), weight=randn(5, 4, 3, 2)), r"weight: expected a tensor of the shape \(5, 4,"),
@@ -191,10 +195,10 @@ REFUSED = {
     "uncounted": (pool(POOL, 2, 2, ceil_mode=True, divide=True), "count_include_pad: expected a boolean"),
     "cudnn rounding": (pool("cudnn." + POOL, 2, 2, ceil_mode=True), "what cuDNN divides by at the border"),
     "cudnn sum": (pool("cudnn." + POOL, 2, 2, divide=False), "expected a mean that counts padding"),
-    "cudnn padding": (conv(4, 5, name="cudnn.SpatialConvolution", padding=1, padW=2), "expected what padH and padW say"),
+    "cudnn padding": (conv(4, 5, name="cudnn.SpatialConvolution", padding=1, padW=2), "expected what padH and padW"),
     "old padding": (pool(POOL, 2, 2, padW=1, divide=True), r"expected 0 where there is no ceil_mode, got \(0, 1\)"),
     "cudnn uncounted": (
-        pool("cudnn." + POOL, 2, 2, count_include_pad=False, padW=1, ceil_mode=False), "expected a mean that counts padding"
+        pool("cudnn." + POOL, 2, 2, count_include_pad=False, padW=1, ceil_mode=False), "expected a mean that counts"
     ),
     "inferred late": (view(4, -1), r"expected -1 in front, or numInputDims, got \(4, -1\)"),
     "inferred twice": (view(-1, -1), r"size: expected one -1 at the most, got \(-1, -1\)"),

@@ -18,6 +18,8 @@ _TRAINING_METHODS = {
     *("updateParameters", "zeroGradParameters", "getParametersByDevice", "reset"),
 }
 
+_LARGEST = (1 << 31) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -45,8 +47,8 @@ class Layer:
         """Returns whether the field is there and not nil."""
         return self.stored.fields.get(name) is not None
 
-    def read_int(self, name: str, least: int = 0, *, default: int | None = None) -> int:
-        """Returns a whole number of at least `least`; `default` where the field is missing.
+    def read_int(self, name: str, least: int = 0, *, most: int = _LARGEST, default: int | None = None) -> int:
+        """Returns a whole number from `least` to `most`; `default` where the field is missing.
 
         Raises:
             ModelError: it is something else, or missing without a default.
@@ -54,8 +56,9 @@ class Layer:
         value = self.stored.fields.get(name)
         if value is None and default is not None:
             return default
-        if not isinstance(value, float) or not value.is_integer() or not least <= value < 1 << 31:
-            raise self.fail(f"{name}: expected a whole number of at least {least}, got {describe(value)}")
+        if not isinstance(value, float) or not value.is_integer() or not least <= value <= most:
+            span = f"of at least {least}" if most == _LARGEST else f"from {least} to {most}"
+            raise self.fail(f"{name}: expected a whole number {span}, got {describe(value)}")
         return int(value)
 
     def read_number(self, name: str) -> float:

@@ -11,6 +11,9 @@ from fullyconv.capture.torch7.pointwise import Scale
 
 Size = tuple[int, int]
 
+# More than any window needs; a damaged file with more could ask for any amount of memory.
+_WIDEST_PAD_PX = 1024
+
 
 def build_convolution(layer: Layer) -> nn.Module:
     """A cross-correlation; weights of SpatialConvolutionMM are flat: `(out, in * kH * kW)`.
@@ -64,7 +67,9 @@ def build_cudnn_average_pool(layer: Layer) -> nn.Module:
 
 def build_zero_padding(layer: Layer) -> nn.Module:
     """Zeros around the image; a negative number cuts off instead."""
-    left, right, top, bottom = (layer.read_int(name, -(1 << 31)) for name in ("pad_l", "pad_r", "pad_t", "pad_b"))
+    left, right, top, bottom = (
+        _read_pad(layer, name, -_WIDEST_PAD_PX) for name in ("pad_l", "pad_r", "pad_t", "pad_b")
+    )
     return nn.ZeroPad2d((left, right, top, bottom))
 
 
@@ -77,14 +82,19 @@ def _read_stride(layer: Layer) -> Size:
 
 
 def _read_padding(layer: Layer) -> Size:
-    return layer.read_int("padH", default=0), layer.read_int("padW", default=0)
+    height, width = (_read_pad(layer, name) if layer.has(name) else 0 for name in ("padH", "padW"))
+    return height, width
+
+
+def _read_pad(layer: Layer, name: str, least: int = 0) -> int:
+    return layer.read_int(name, least, most=_WIDEST_PAD_PX)
 
 
 def _read_convolution_padding(layer: Layer) -> Size:
     padding = _read_padding(layer)
     if not layer.has("padding"):
         return padding
-    one = (layer.read_int("padding"), layer.read_int("padding"))
+    one = (_read_pad(layer, "padding"),) * 2
     if layer.class_name.startswith("cudnn.") and padding != one:  # which counts there, versions do not agree on
         raise layer.fail(f"padding: expected what padH and padW say, {padding}, got {one}")
     return one
