@@ -57,7 +57,7 @@ def test_networks_are_converted(name, save):
 
 def test_scores_are_those_that_torch7_gives_for_crops(save):
     net, shape, _, (sy, sx) = NETWORKS["lenet"]
-    dense = fullyconv.convert(save(net), window=shape[1:])
+    dense = fullyconv.convert(str(save(net)), window=shape[1:])
     image = np.random.default_rng(3).normal(size=(1, 20 + 2 * sy + 3, 28 + sx + 1)).astype(np.float32)
     scores = dense(torch.from_numpy(image)[None])
     assert scores.shape == (1, 4, 3, 2)
@@ -126,6 +126,21 @@ def test_networks_without_end_are_refused(save):
         load_torch7(save(sequential(*chain)))
     with pytest.raises(ModelError, match="it lies in more than 60 containers"):
         load_torch7(save({"layers": chain, "model": Obj("nn.Sequential", {"modules": chain[::-1]})}))
+
+
+def test_changed_bytes_never_do_more_than_fail(save):
+    path = save(NETWORKS["inception"][0])
+    content, random, outcomes = path.read_bytes(), np.random.default_rng(0), set()
+    for _ in range(100):
+        changed = bytearray(content)
+        for place in random.integers(0, len(content), 2):
+            changed[place] = random.choice([0, 1, 3, 4, 63, 128, 255])
+        path.write_bytes(changed)
+        try:
+            outcomes.add(load_torch7(path).training)
+        except ModelError:
+            outcomes.add(ModelError)
+    assert outcomes == {False, ModelError}
 
 
 def test_a_layer_in_two_places_is_one(save):
