@@ -68,7 +68,7 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
         torch.manual_seed(settings.seed)
         classifier = case.make()
         row |= _describe(classifier)
-        images = _draw_images(classifier, settings.seed)
+        images = draw_images(classifier.channels, classifier.window, settings.seed)
         row["outcome"] = "invalid"
         randomise(classifier.module, images, settings.seed)
         row["liveliness"] = _measure_liveliness(classifier.module, images)
@@ -89,8 +89,9 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
     return {"window": classifier.window, "channels": classifier.channels, "parameters": parameters}
 
 
-def _draw_images(classifier: Classifier, seed: int) -> Tensor:
-    return _draw(_IMAGES, (classifier.channels, *classifier.window), seed).float()
+def draw_images(channels: int, window: tuple[int, int], seed: int) -> Tensor:
+    """Returns random images to fit weights to, `(16, C, h, w)` in float32."""
+    return _draw(_IMAGES, (channels, *window), seed).float()
 
 
 def _draw(count: int, shape: tuple[int, int, int], seed: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from fullyconv.errors import CaptureError, OptionError
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.verify.checks import Bench, Findings, check_sample, check_window, set_up
+from fullyconv.verify.comparison import Pairing
 from fullyconv.verify.original import Model, open_original
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import find_computed, measure_rounding
@@ -25,7 +26,7 @@ from fullyconv.verify.samples import (
     read_samples,
 )
 from fullyconv.verify.subject import Subject, describe
-from fullyconv.verify.verdict import judge_all
+from fullyconv.verify.verdict import judge_all, measure_own_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class VerifySettings:
         if self.windows_per_image < 1:
             raise OptionError(f"windows_per_image: expected at least 1, got {self.windows_per_image}")
 
+
+# From here on float32 hardly says anything, so the report does.
+_LOUD = 1e-2
 
 DEFAULTS = VerifySettings()
 
@@ -107,12 +111,13 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
             "the model rounds to coarser numbers within its forward, so float64 is held to float32's tolerance"
         )
     notes += [note for findings in found.values() for note in findings.notes]
+    pairings = {dtype: findings.pairings for dtype, findings in found.items()}
     return VerifyReport(
         guarantee=subject.guarantee,
         border=_find_border(subject.module),
-        comparisons=judge_all({dtype: findings.pairings for dtype, findings in found.items()}, rounding, coarse),
+        comparisons=judge_all(pairings, rounding, coarse),
         fidelity=tuple(next(iter(found.values())).fidelity),
-        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed)])),
+        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings)])),
         seed=settings.seed,
     )
 
@@ -131,6 +136,13 @@ def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) ->
 
 def _find_border(module: nn.Module) -> Border:
     return module.program.border if isinstance(module, DenseModule) else "image"
+
+
+def _note_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> list[str]:
+    noise = max(measure_own_noise(pairings).values(), default=0.0)
+    if noise < _LOUD:
+        return []
+    return [f"the original's own float32 scores are up to {noise:.0e} from its float64 scores; float64 decides"]
 
 
 def _note_computed(computed: Sequence[str]) -> list[str]:
