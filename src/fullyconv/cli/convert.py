@@ -28,7 +28,8 @@ def convert(  # noqa: PLR0913 - one for each option; two are flattened settings
     """Turns a classifier of fixed-size crops into a network for images of any size, without retraining.
 
     Args:
-        source: a .pt2 file (torch.export), or module:factory importable from the current directory.
+        source: a .pt2 file (torch.export) or .t7 file (Torch7), or module:factory importable from the current
+            directory.
         window: the crop size it was trained on, as WIDTHxHEIGHT; may be left out where the file says it.
         output: the file to write, such as dense.pt2.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.

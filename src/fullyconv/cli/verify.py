@@ -25,7 +25,7 @@ def verify(
     Args:
         dense: a file that `fullyconv convert` wrote.
         images: images or folders to compare on; its own random ones if none are given.
-        against: the classifier: a .pt2 file, or module:factory importable from the current directory.
+        against: the classifier: a .pt2 or .t7 file, or module:factory importable from the current directory.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
         border: where the network's padding is to be while its distance from crops is measured: image, first-order
             or window; by default as it was converted.

@@ -15,7 +15,7 @@ from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
-from fullyconv.capture.pt2 import load_classifier
+from fullyconv.capture.model_file import load_model_file
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
@@ -48,7 +48,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
-        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`.
+        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2` or
+            of a `.t7` of Torch7.
         window: the crop size that it was trained on, `(height, width)` in pixels; not needed where the card of
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
@@ -64,7 +65,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
             the classifier's on images of one window only; `verify` measures how far they are elsewhere.
 
     Raises:
-        ModelError: the file is no torch.export file or carries code; weights are NaN or infinite.
+        ModelError: the file is of another kind, carries code or layers that are not known; weights are NaN or
+            infinite.
         CaptureError: the model does not run on the window; carries its own message.
         OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
@@ -98,13 +100,13 @@ def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
         ModelError: the file cannot be used, or it is something else.
     """
     if isinstance(model, str | Path):
-        return load_classifier(Path(model))
+        return load_model_file(Path(model))
     if isinstance(model, ExportedProgram):
         return model.module(check_guards=False), None
     if isinstance(model, nn.Module):
         return model, None
     raise ModelError(
-        f"model: expected a torch.nn.Module, a torch.export program or the path of a .pt2, got {type(model)}"
+        f"model: expected a torch.nn.Module, a torch.export program or the path of a .pt2 or .t7, got {type(model)}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fullyconv.capture.pt2 import load_classifier
+from fullyconv.capture.model_file import load_model_file
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.verify.calls import Call, CallWatch, Watcher
 from fullyconv.verify.duplicate import copy_network
@@ -50,13 +50,13 @@ def open_original(model: Model) -> nn.Module:
         OptionError: it is none of the kinds of models.
     """
     if isinstance(model, (str, Path)):
-        return load_classifier(Path(model))[0]
+        return load_model_file(Path(model))[0]
     if isinstance(model, torch.export.ExportedProgram):
         return model.module(check_guards=False)
     if isinstance(model, nn.Module):
         return model
     raise OptionError(
-        "verify: expected the original as a module, an exported program or the path of a .pt2 file, "
+        "verify: expected the original as a module, an exported program or the path of a .pt2 or .t7 file, "
         f"got {type(model).__name__}"
     )
 

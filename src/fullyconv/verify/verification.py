@@ -63,7 +63,7 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
 
     Args:
         dense: from `convert` or `load`.
-        model: the classifier: a module, an exported program, or the path of a `.pt2`; it is not changed.
+        model: the classifier: a module, an exported program, or the path of a `.pt2` or `.t7`; it is not changed.
         images: one or several of: a path; a `(H, W)` or `(H, W, C)` uint8 array, prepared as the card says; a
             float array or tensor `(C, H, W)` or `(N, C, H, W)`, which is network input already. If None,
             random ones of two sizes, one of which leaves rest pixels.
