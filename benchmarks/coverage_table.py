@@ -25,10 +25,10 @@ Made by `benchmarks/coverage.py`: every classifier is made with random weights (
 depend on the image and on every layer, converted, and compared in float32 and float64 with both references, the
 original on pixel crops and its head on patches of the feature map, on an image one stride higher than the window
 and on a wider one with rest pixels. "Error" is the largest difference relative to the largest score over the
-comparisons that the guarantee promises. It is larger in float64 where the conversion computes weights, because
-those are kept in float32. "Rounding" means equal in float64, but in float32 further apart than verification
-allows. "Shared" is the share of the arithmetic that neighbouring windows share; the rest is done
-for each window. Windows are smaller than the defaults where a network allows it, a few timm networks have fewer
+comparisons that the guarantee promises. Where a conversion computes weights, which a float32 network keeps rounded,
+the float64 error is that of a conversion in float64. "Rounding" means equal in float64, but in float32 further
+apart than verification allows. "Shared" is the share of the arithmetic that neighbouring windows share; the rest is
+done for each window. Windows are smaller than the defaults where a network allows it, a few timm networks have fewer
 blocks, and those of transformers are built small: that changes times and shares, not operations. Seconds are those
 of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside: they are upper bounds.
 """
@@ -46,6 +46,7 @@ def _write_page(rows: Sequence[Row], listed: int) -> Iterator[str]:
     yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {_describe_versions(rows)}.\n"
     yield from _write_summary(rows)
     yield from _write_costs(rows)
+    yield from _write_memory(rows)
     yield from _write_failures(rows)
     for suite in dict.fromkeys(row["suite"] for row in rows):
         yield from _write_suite(suite, [row for row in rows if row["suite"] == suite])
@@ -90,6 +91,23 @@ def _write_costs(rows: Sequence[Row]) -> Iterator[str]:
     for reason, shares in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         figures = (f"{value:.0%}" for value in (min(shares), median(shares), max(shares)))
         yield _join((reason, len(shares), *figures))
+    yield ""
+
+
+def _write_memory(rows: Sequence[Row]) -> Iterator[str]:
+    """Yields what converting took at its peak, the classifier itself included, beside what its weights take."""
+    measured = [(row["weights_bytes"], row["convert_bytes"]) for row in rows if row.get("weights_bytes")]
+    yield "## Memory of a conversion\n"
+    yield "The process's peak above what it held with the classifier loaded and run once, plus the weights.\n"
+    yield "| weights | classifiers | MB: median | most | times the weights: median | most |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, least, most in (("under 40 MB", 0, 40e6), ("40 to 160 MB", 40e6, 160e6), ("more", 160e6, float("inf"))):
+        found = [(weights, weights + grown) for weights, grown in measured if least <= weights < most]
+        if found:
+            peaks, times = [peak / 1e6 for _, peak in found], [peak / weights for weights, peak in found]
+            megabytes = (f"{value:.0f}" for value in (median(peaks), max(peaks)))
+            ratios = (f"{value:.1f}" for value in (median(times), max(times)))
+            yield _join((name, len(found), *megabytes, *ratios))
     yield ""
 
 

@@ -30,6 +30,9 @@ from fullyconv.verify.verification import VerifySettings, verify_subject
 TOLERANCE_FP32 = 2e-5
 TOLERANCE_FP64 = 1e-10
 
+# To fit weights to. With two images, deep gated networks took other ones for a thousand times as large.
+_IMAGES = 16
+
 _BOTH = (torch.float64, torch.float32)
 
 # Logits of two images that differ by less say nothing about a conversion.
@@ -65,7 +68,7 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
         torch.manual_seed(settings.seed)
         classifier = case.make()
         row |= _describe(classifier)
-        images = _draw_images(classifier, settings.seed)
+        images = draw_images(classifier.channels, classifier.window, settings.seed)
         row["outcome"] = "invalid"
         randomise(classifier.module, images, settings.seed)
         row["liveliness"] = _measure_liveliness(classifier.module, images)
@@ -74,7 +77,7 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
         row["outcome"] = "conversion failed"
         dense = _convert(classifier, row)
         row["outcome"] = "check failed"
-        _check(dense, classifier, images, row, settings)
+        _check(dense, classifier, images[:2], row, settings)
     except Exception as error:
         trace = traceback.format_exception(error)
         row |= {"message": f"{type(error).__name__}: {error}"[:600], "trace": "".join(trace)[-2500:]}
@@ -86,8 +89,9 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
     return {"window": classifier.window, "channels": classifier.channels, "parameters": parameters}
 
 
-def _draw_images(classifier: Classifier, seed: int) -> Tensor:
-    return _draw(2, (classifier.channels, *classifier.window), seed).float()
+def draw_images(channels: int, window: tuple[int, int], seed: int) -> Tensor:
+    """Returns random images to fit weights to, `(16, C, h, w)` in float32."""
+    return _draw(_IMAGES, (channels, *window), seed).float()
 
 
 def _draw(count: int, shape: tuple[int, int, int], seed: int) -> Tensor:
@@ -99,10 +103,10 @@ def _draw(count: int, shape: tuple[int, int, int], seed: int) -> Tensor:
 
 
 def _measure_liveliness(module: nn.Module, images: Tensor) -> float:
-    """Returns how far the scores of two images differ, relative to the largest; the least over all outputs."""
+    """Returns how far the scores of images differ, relative to the largest; the least over all outputs."""
     with torch.no_grad():
         outputs = [leaf for leaf in pytree.tree_leaves(module(images)) if isinstance(leaf, Tensor)]
-    return min(float((leaf[0] - leaf[1]).abs().max() / leaf.abs().max()) for leaf in outputs)
+    return min(float((leaf - leaf[:1]).abs().max() / leaf.abs().max()) for leaf in outputs)
 
 
 def _convert(classifier: Classifier, row: dict[str, Any]) -> DenseModel:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import zoo_arranging as arranging
 from zoo_mixing import Attention, SqueezeExcite
 from zoo_norms import NORMS
+from zoo_statistics import STATISTICS
 
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -396,6 +397,7 @@ ZOO = {
     "reordered_channels": Entry(arranging.reordered_channels, (23, 27), 1, CROPS, (4, 4)),
     "grouped_channels": Entry(arranging.grouped_channels, (23, 27), 1, CROPS, (4, 4)),
     "recurrent": Entry(recurrent, (31, 39), 2, CROPS, (4, 4), 1),
+    **{name: Entry(*facts) for name, facts in STATISTICS.items()},
     **{name: Entry(*kind) for name, kind in NORMS.items()},
 }
 

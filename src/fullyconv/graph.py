@@ -155,6 +155,17 @@ class Norm(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupNorm(Operation):
+    """Normalisation of `groups` groups of axis 1, each with all later axes, by their own mean and variance.
+
+    Instance normalisation has a group for each channel. Inputs: x, weight `(C,)`, bias `(C,)`.
+    """
+
+    groups: int
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
 class RmsNorm(Operation):
     """Division by the root of the mean square over the last `axes` axes. Inputs: x, weight.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.nominal import Nominal, Part, follow, make_nominal
-from fullyconv.graph import Node, Opaque, Operation, Permute, Regroup, Shape, SpaceToDepth, Value
+from fullyconv.graph import Conv, Node, Opaque, Operation, Permute, Regroup, Shape, SpaceToDepth, Value, WindowPool
 from planning import plan_between, pooled
 from zoo_arranging import fold_by_hand
 
@@ -47,6 +48,22 @@ def test_an_uneven_reshape_is_not_known() -> None:
     assert run(Regroup(), make_nominal(MAP, (1, 1)), MAP, (2, 9, 64)) == Nominal((1, 1))
     assert make_nominal((2, 5), (3, 3)).axes is None
     assert Part(4, Kind.Y, 2).size == 4
+
+
+@pytest.mark.parametrize(
+    ("op", "size", "stride"),
+    [
+        (Conv((2, 2), ((1, 1), (1, 1)), (1, 1), 1), 1, 16),  # one cell cannot shrink
+        (Conv((2, 2), ((1, 1), (1, 1)), (1, 1), 1), 2, 32),
+        (WindowPool("max", (2, 2), (2, 2)), 2, 32),
+        (WindowPool("average", (2, 2), (2, 2)), 2, 16),  # a global pool
+        (WindowPool("average", (2, 2), (2, 2)), 3, 32),
+        (WindowPool("average", (320, 320), (320, 320), ceil_mode=True), 3, 16),
+    ],
+)
+def test_a_step_beyond_the_map_is_none(op: Operation, size: int, stride: int) -> None:
+    before = (2, 6, size, size)
+    assert run(op, make_nominal(before, (16, 16)), before, (2, 6, 1, 1)).stride == (stride, stride)
 
 
 def test_slices_count_on_windows() -> None:

@@ -58,6 +58,24 @@ def test_the_window_must_be_known(classifier, capsys, tmp_path):
     assert not (tmp_path / "dense.pt2").exists()
 
 
+def test_approximations_are_reported_and_their_distance_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 3, 2, 1), nn.GroupNorm(2, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    save_classifier(nn.Sequential(*layers, nn.Linear(4, 2)), ModelCard((8, 12), 3), tmp_path / "model.pt2")
+    assert run("model.pt2").report.tier == 2
+    report = run("model.pt2", "--approximate", "spatial-norm,squeeze-excitation").report
+    assert (report.tier, report.guarantee) == (3, "approximation")
+    assert "normalises over a sliding window of 4 x 6 cells" in " ".join(capsys.readouterr().out.split())
+    image = torch.randint(0, 256, (20, 30, 3), dtype=torch.uint8)
+    image[:, 15:] //= 4
+    Image.fromarray(image.numpy()).save(tmp_path / "image.png")
+    assert main(["verify", "dense.pt2", "image.png", "--against", "model.pt2"]) == 0
+    lines = capsys.readouterr().out
+    assert "equal on images of one window" in lines
+    assert "distance from crops" in lines and "distance from the exact network" in lines
+
+
 def test_what_cannot_be_saved_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -92,6 +92,21 @@ def test_window_border_is_crops(name: str) -> None:
             torch.testing.assert_close(scores[..., i, j].reshape(crop.shape), crop, rtol=1e-12, atol=1e-12)
 
 
+def test_window_border_of_an_approximation_is_exact() -> None:
+    entry = zoo.ZOO["squeeze_excite"]
+    model = zoo.build("squeeze_excite", torch.float64)
+    near = fullyconv.convert(model, entry.window, approximate="all")
+    exact = near.with_border("window")
+    assert (near.report.guarantee, exact.report.guarantee) == ("approximation", "image crops")
+    images = torch.randn(1, entry.channels, 2 * entry.window[0], 2 * entry.window[1], dtype=torch.float64)
+    wanted = fullyconv.convert(model, entry.window, windowed_from="image", stride=near.grid.stride_px)(images)
+    torch.testing.assert_close(exact(images), wanted, rtol=1e-12, atol=1e-12)
+    assert (near(images) - wanted).abs().max() > 1e-6
+    report = fullyconv.verify(exact, model, images)
+    assert report.passed, report
+    assert "image crops" in report.errors
+
+
 def test_the_border_can_be_changed_and_changed_back() -> None:
     dense = fullyconv.convert(zoo.build("vgg"), (28, 28))
     other = dense.with_border("window")

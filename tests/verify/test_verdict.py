@@ -43,3 +43,14 @@ def test_computed_weights_widen_the_tolerance_of_their_outputs_only():
     ):
         (comparison,) = judge_all({torch.float64: [pairing]}, rounding)
         assert comparison.passed == passed
+
+
+def test_float64_is_allowed_what_float32_shows_of_the_original_at_its_scale():
+    single = make_pairing([1, 2.4], [1, 2.4], torch.float32)
+    for error, passed in ((1e-9, True), (1e-8, False)):
+        double = make_pairing([1, 2 + error], [1, 2], torch.float64)
+        exact, _ = judge_all({torch.float64: [double], torch.float32: [single]}, {})
+        assert exact.passed == passed
+        assert exact.tolerance == pytest.approx(4 * 0.2 * 2**-29, rel=1e-3)
+    (alone,) = judge_all({torch.float64: [make_pairing([1, 2 + 1e-9], [1, 2], torch.float64)]}, {})
+    assert not alone.passed

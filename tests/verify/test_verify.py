@@ -263,3 +263,26 @@ def test_the_worked_example_equals_all_403_patches_and_crops():
         assert {item.quantity for item in compared} == {"scores", "logits"}
         assert report.errors[guarantee]["float32"] < 1e-5
         assert report.errors[guarantee]["float64"] < 1e-12
+
+
+class Rounding(nn.Module):
+    """Computes part of its forward in single precision, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.fc = nn.Conv2d(3, 4, 3, 2), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return self.fc(torch.tanh(x.float()).to(x.dtype).mean((2, 3)))
+
+
+def test_a_model_that_rounds_within_is_held_to_what_it_can_do():
+    torch.manual_seed(0)
+    model = Rounding().double().eval()
+    report = fullyconv.verify(fullyconv.convert(model, (17, 21)), model)
+    assert report.passed, report
+    assert any("rounds to coarser numbers within its forward" in note for note in report.notes)
+    assert {item.tolerance for item in report.comparisons if item.dtype == "float64"} == {2e-5}
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
+    assert not fullyconv.verify(fullyconv.convert(plain, (8, 8)), plain).notes

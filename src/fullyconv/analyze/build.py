@@ -44,7 +44,7 @@ class Aim:
     Attributes:
         grid_stride: the grid's, None while it is being found.
         windowed: nodes that run on windows because it was asked for.
-        spread: pools over the window that are approximated by sliding ones.
+        spread: nodes whose statistics of the window are approximated by sliding ones.
     """
 
     grid_stride: Pair | None = None
@@ -203,7 +203,7 @@ class Build:
             if len(ready) < len(restored):
                 return next(value for value in restored if isinstance(value, Refusal))
         if len({value.extent for value in ready}) > 1:
-            return Refusal("a value of the whole window meets the map that it came from", "squeeze-excitation")
+            return Refusal("a value of the whole window meets the map that it came from", "inputs")
         if all(value.is_window_vector for value in ready) and not self._agree(ready):
             return self.bring_together(node, ready)
         if len({value.stride for value in ready}) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from fullyconv.analyze.factors import Axes, Axis, Factor, Kind, flatten, measure, select
 from fullyconv.analyze.geometry import Line
@@ -16,11 +17,12 @@ class Refusal:
 
     Attributes:
         reason: for the report.
-        approximation: the name of the local approximation that would help, "" if there is none.
+        statistics: whose statistics of the window would make it local if they slid (a local approximation): its
+            own, or those that its inputs come from; "" if none would.
     """
 
     reason: str
-    approximation: str = ""
+    statistics: Literal["", "own", "inputs"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,12 @@ class Line:
             slides=(*self.slides, Sliding(finer=cells)),
         )
 
-    def widen(self, before: int, after: int) -> Line:
-        """Returns the axis when each cell also depends on its neighbours, `before` and `after` cells away."""
+    def widen_to_window(self) -> Line:
+        """Returns the axis when each cell depends on as many cells around it as one window covers.
+
+        Of an even number, one more lies after the cell than before it.
+        """
+        before, after = (self.extent - 1) // 2, self.extent // 2
         return replace(self, first=self.first - before * self.stride, last=self.last + after * self.stride)
 
     def count(self, pixels: int) -> int:

@@ -89,16 +89,25 @@ def follow(
     if isinstance(node.op, SpaceToDepth):
         return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
     if isinstance(node.op, Conv | WindowPool):
-        # one cell cannot shrink, so there a stride means nothing to a window
-        rows, columns = shapes[node.inputs[0]][2:]
-        step = node.op.stride
-        return make_nominal(
-            shape, (stride[0] * (step[0] if rows > 1 else 1), stride[1] * (step[1] if columns > 1 else 1))
-        )
+        return make_nominal(shape, _stride_on(node.op, shapes[node.inputs[0]], stride))
     axes = _follow_axes(node, inputs[0][0].axes, shape)
     if axes is not None and tuple(prod(part.size for part in axis) for axis in axes) != shape:
         axes = None  # an operation with outputs of several shapes, say
     return Nominal(_measure(axes, stride), axes)
+
+
+def _stride_on(op: Conv | WindowPool, shape: Shape, stride: Pair) -> Pair:
+    """Returns the stride of an operation's cells on a map `(N, C, H, W)` whose own is `stride`.
+
+    A step beyond the map is none: one cell cannot shrink, and an average over all cells has any stride, often one
+    as large as the map.
+    """
+    is_average = isinstance(op, WindowPool) and op.kind == "average"
+    rows, columns = (
+        step if step < size or (step == size and not is_average) else 1
+        for step, size in zip(op.stride, shape[2:], strict=True)
+    )
+    return stride[0] * rows, stride[1] * columns
 
 
 def _follow_axes(node: Node, axes: tuple[Parts, ...] | None, shape: Shape) -> tuple[Parts, ...] | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fullyconv.analyze.rearrangement import Indices
 from fullyconv.graph import Operation, Pair, PoolAlong, Shape, StatisticKind
 from fullyconv.grid import Grid
@@ -15,12 +18,21 @@ Activation = Literal["sigmoid", "softmax", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A re-ordering of values: reshape to `view`, permute by `order`, broadcast to `full`, reshape to `shape`."""
+    """A re-ordering of values: reshape to `view`, permute by `order`, broadcast to `full`, reshape to `shape`.
+
+    `first_cell` keeps the first place of the last two axes, of what is the same at all.
+    """
 
     view: Shape
     order: tuple[int, ...]
     full: Shape
     shape: Shape
+    first_cell: bool = False
+
+    def arrange(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Returns the values in the new order."""
+        values = np.broadcast_to(values.reshape(self.view).transpose(self.order), self.full).reshape(self.shape)
+        return values[..., :1, :1] if self.first_cell else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,17 @@ class ChannelReduce(Operation):
 
     kind: Literal["mean", "max", "sum"]
     kept: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConvAlongChannels(Operation):
+    """1-D convolution of each cell's channels, seen as `(C, length)`. Weights: `(K, C/groups, k, 1, 1)`, `(K,)`."""
+
+    length: int
+    stride: int
+    padding: int
+    dilation: int
+    groups: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +196,42 @@ class BinPool(Operation):
 
 @dataclass(frozen=True, slots=True)
 class SlidingPool(Operation):
-    """For each cell, the pool over the `extent` cells around it; beyond the image's border, its last cells repeat."""
+    """For each cell, the pool over the `extent` cells around it.
+
+    Near the image's border it is that of the nearest `extent` cells that lie in the image. A `divisor` takes the
+    place of the number of cells in an average.
+    """
 
     kind: Literal["max", "average"]
     extent: Pair
+    divisor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingNorm(Operation):
+    """Each of `groups` groups of neighbouring channels by its mean and variance over the `extent` cells around.
+
+    Near the image's border, over the nearest `extent` cells that lie in the image. An extent of one cell is
+    exact: there are no other cells. Weights: scale and shift `(C, 1, 1)`, or None.
+    """
+
+    groups: int
+    extent: Pair
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingStatistic(Operation):
+    """For each cell, a statistic of each of `groups` groups of channels over the `extent` cells around it.
+
+    `values` is how many values one has; a variance or deviation divides by `values - correction`. Borders as above.
+    """
+
+    kind: Literal["norm", "variance", "deviation"]
+    groups: int
+    extent: Pair
+    values: int
+    correction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def select_parts(graph: Graph, fields: Mapping[str, Field], stride: Pair) -> Sel
     def can_cut(name: str) -> bool:
         field = fields.get(name)
         fits = field is not None and not (stride[0] % field.period[0] or stride[1] % field.period[1])
-        return field is not None and field.is_settled and (fits or not field.is_folded)
+        return field is not None and _is_settled(field) and (fits or not field.is_folded)
 
     producers = {value.name: node for node in graph.nodes for value in node.outputs}
     windowed: set[str] = set()

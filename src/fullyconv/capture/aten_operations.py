@@ -19,6 +19,7 @@ from fullyconv.graph import (
     Conv,
     Dense,
     Expand,
+    GroupNorm,
     Identity,
     Norm,
     Operation,
@@ -229,6 +230,19 @@ def _layer_norm(use: Use) -> Normal:
     return Norm(len(use["normalized_shape"]), use["eps"]), use.names("input", "weight", "bias")
 
 
+def _group_norm(use: Use) -> Normal:
+    return GroupNorm(use["num_groups"], use["eps"]), use.names("input", "weight", "bias")
+
+
+def _instance_norm(use: Use) -> Normal:
+    """With running statistics it is batch normalisation; where it also updates them, it is neither."""
+    if not use["use_input_stats"]:
+        return ChannelAffine(use["eps"]), use.names("input", "running_mean", "running_var", "weight", "bias")
+    if use.name("running_mean"):
+        return None
+    return GroupNorm(use.shape("input")[1], use["eps"]), use.names("input", "weight", "bias")
+
+
 def _prelu(use: Use) -> Normal:
     return PRelu(), use.names("self", "weight")
 
@@ -316,6 +330,8 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
     "layer_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "instance_norm": _instance_norm,
     "prelu": _prelu,
     "softmax": _softmax(log=False),
     "_softmax": _softmax(log=False),

@@ -1,4 +1,4 @@
-"""What a command calls SOURCE: a `.pt2` file, or `module:factory` with its weights, becomes a module.
+"""What a command calls SOURCE: a `.pt2` or `.t7` file, or `module:factory` with its weights, becomes a module.
 
 Nothing in a weights file is ever executed: `.safetensors` cannot hold code, and any other file is read with
 `weights_only=True`, which refuses it.
@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fullyconv.capture.model_file import MODEL_SUFFIXES, load_model_file
 from fullyconv.capture.module import check_weights
 from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
-from fullyconv.capture.pt2 import load_classifier
 from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError, OptionError
 
@@ -30,29 +30,27 @@ def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, Mo
     """Returns the classifier that `source` names, in eval mode, and its card if it has one.
 
     Args:
-        source: a `.pt2` file, or `module:factory`, where the factory (a function without arguments, a
+        source: a `.pt2` or `.t7` file, or `module:factory`, where the factory (a function without arguments, a
             class, or a ready module) is importable from the current directory.
         weights: for `module:factory`, a `.safetensors` file or a weights-only `.pt` file; None keeps the
             weights that the factory gives.
 
     Raises:
         ModelError: the source or its weights cannot be read, do not fit each other, or are not finite.
-        OptionError: `source` is neither, or a `.pt2` file is given weights of its own.
+        OptionError: `source` is neither, or a file that holds weights is given others.
     """
     if is_onnx(source):
-        raise OptionError(
-            f"{source}: expected the network in PyTorch, as a .pt2 file or module:factory, got an ONNX file"
-        )
-    if source.endswith(".pt2") or Path(source).is_file():
+        raise OptionError(f"{source}: expected the network in PyTorch, as a .pt2 file or module:factory, got ONNX")
+    if source.lower().endswith(MODEL_SUFFIXES) or Path(source).is_file():
         if weights is not None:
-            raise OptionError(f"{source}: a .pt2 file holds its own weights; leave out --weights")
-        module, card = load_classifier(Path(source))
+            raise OptionError(f"{source}: such a file holds its own weights; leave out --weights")
+        module, card = load_model_file(Path(source))
     elif ":" in source:
         module, card = _make_module(source), None
         if weights is not None:
             fill_weights(module, load_weights(weights), weights)
     else:
-        raise OptionError(f"expected a .pt2 or .onnx file or module:factory, got {source!r}, which is no file")
+        raise OptionError(f"expected a .pt2, .onnx or .t7 file or module:factory, got {source!r}, which is no file")
     check_weights(module)
     return module, card
 

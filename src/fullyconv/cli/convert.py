@@ -31,7 +31,8 @@ def convert(  # noqa: PLR0913 - one for each option; two are flattened settings
     """Turns a classifier of fixed-size crops into a network for images of any size, without retraining.
 
     Args:
-        source: a .pt2 file (torch.export), an .onnx file, or module:factory importable from the current directory.
+        source: a .pt2 file (torch.export), an .onnx file, a .t7 file (Torch7), or module:factory importable from the
+            current directory.
         window: the crop size it was trained on, as WIDTHxHEIGHT; may be left out where the file says it.
         output: the file to write: dense.pt2 for PyTorch, dense.onnx for any runtime.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.

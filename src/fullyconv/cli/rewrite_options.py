@@ -31,8 +31,8 @@ class RewriteOptions:
         windowed_from: a layer of the classifier; it and what follows run on windows.
         border: for networks that pad, where the padding is: at the image's border (fast); at the window's to first
             order (nearer to crops); at the window's exactly (as slow as crops).
-        approximate: what may be replaced by something local and no longer equal, with commas, such as
-            squeeze-excitation; or all. Verify then measures the distance from crops.
+        approximate: what may be replaced by something local and no longer equal, with commas:
+            squeeze-excitation, spatial-norm; or all. Verify then measures the distance from crops.
     """
 
     stride: str | None = None

@@ -25,7 +25,7 @@ def tradeoff(  # noqa: PLR0913 - one for each option
     """Measures on images what each split of a network costs and how near to pixel crops its scores are.
 
     Args:
-        source: the classifier: a .pt2 file, or module:factory importable from the current directory.
+        source: the classifier: a .pt2 or .t7 file, or module:factory importable from the current directory.
         images: images or folders to measure on.
         window: the crop size it was trained on, as WIDTHxHEIGHT; may be left out where the file says it.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.

@@ -27,7 +27,7 @@ def verify(  # noqa: PLR0913 - one for each option
     Args:
         dense: a file that `fullyconv convert` wrote.
         images: images or folders to compare on; its own random ones if none are given.
-        against: the classifier: a .pt2 file, an .onnx file, or module:factory importable from the current directory.
+        against: the classifier: a .pt2, .onnx or .t7 file, or module:factory importable from the current directory.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
         bind: for an .onnx file: a value for an input beside the image, as name=value.
         layout: for an .onnx file: nchw or nhwc, how it has its images, where that does not show.

@@ -17,7 +17,7 @@ PROMISES = {
     "feature windows": "every score equals the classifier's head on that window of the feature map; "
     "crops differ, because a crop has padding where the image has pixels",
     "approximation": "an operation over the whole window was replaced by a local one, as asked; "
-    "the scores are near the classifier's and not equal to them",
+    "the scores are near the classifier's, and equal to them on images of one window only",
 }
 BORDERS = {
     "image": "padding is at the image's border",

@@ -15,8 +15,8 @@ from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
+from fullyconv.capture.model_file import load_model_file
 from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
-from fullyconv.capture.pt2 import load_classifier
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
@@ -52,8 +52,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
-        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2` or an
-            `.onnx`, which `load_onnx` may have opened.
+        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`, of an
+            `.onnx`, which `load_onnx` may have opened, or of a `.t7` of Torch7.
         window: the crop size that it was trained on, `(height, width)` in pixels; not needed where the card of
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
@@ -65,13 +65,14 @@ def convert(  # noqa: PLR0913  every option is one a user names
             order, from bands; "window", exactly, each window run by itself. A network that does not pad stays as
             it is. `DenseModel.with_border` changes it later.
         approximate: operations over the whole window that may be replaced by local ones, so that the network
-            stays convolutional: names such as "squeeze-excitation", or "all". The scores then equal nothing
-            exactly; `verify` measures how far they are.
+            stays convolutional: "squeeze-excitation" (gates), "spatial-norm", or "all". The scores then equal
+            the classifier's on images of one window only; `verify` measures how far they are elsewhere.
         bind: for an `.onnx`: values for inputs beside the image, by name.
         layout: for an `.onnx`: "nchw" or "nhwc", how the file has its images; the dense network takes `(N, C, H, W)`.
 
     Raises:
-        ModelError: the file is no model or carries code; weights are NaN or infinite.
+        ModelError: the file is of another kind, carries code or layers that are not known; weights are NaN or
+            infinite.
         CaptureError: the model does not run on the window; carries its own message.
         OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
@@ -113,13 +114,13 @@ def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
         ModelError: the file cannot be used, or it is something else.
     """
     if isinstance(model, str | Path):
-        return load_classifier(Path(model))
+        return load_model_file(Path(model))
     if isinstance(model, ExportedProgram):
         return model.module(check_guards=False), None
     if isinstance(model, nn.Module):
         return model, None
     raise ModelError(
-        f"model: expected a torch.nn.Module, a torch.export program or the path of a .pt2, got {type(model)}"
+        f"model: expected a torch.nn.Module, a torch.export program or the path of a .pt2 or .t7, got {type(model)}"
     )
 
 

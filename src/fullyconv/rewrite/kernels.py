@@ -64,10 +64,7 @@ def find_bin(place: int, bins: int, cells: int) -> tuple[int, int]:
 
 def lay_out(values: NDArray[np.generic], layout: Layout | None) -> NDArray[np.generic]:
     """Returns the values in another order."""
-    if layout is None:
-        return values
-    ordered = values.reshape(layout.view).transpose(layout.order)
-    return np.broadcast_to(ordered, layout.full).reshape(layout.shape)
+    return values if layout is None else layout.arrange(values)
 
 
 def _take_columns(weight: Weight, read: Read) -> NDArray[np.generic]:

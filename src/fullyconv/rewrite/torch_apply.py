@@ -122,6 +122,7 @@ def _reorder(source: torch.Tensor, weight: Weight) -> torch.Tensor:
     if weight.layout is not None:
         ordered = tensor.reshape(weight.layout.view).permute(weight.layout.order)
         tensor = ordered.expand(weight.layout.full).reshape(weight.layout.shape)
+        tensor = tensor[..., :1, :1].clone() if weight.layout.first_cell else tensor
     shares = tensor.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
     return tensor.clone() if shares else tensor
 

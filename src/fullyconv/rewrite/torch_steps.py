@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
 from fullyconv.analyze.plan import (
     Add,
     BinPool,
     ChannelNorm,
     ChannelReduce,
+    ConvAlongChannels,
     CropMap,
     Original,
     ShuffleChannels,
     SliceChannels,
+    SlidingNorm,
     SlidingPool,
+    SlidingStatistic,
     ToGrid,
 )
 from fullyconv.capture.calls import Call, Ref, map_arg
@@ -24,6 +25,7 @@ from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, Wi
 from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool, lower_sliding_statistic
 from fullyconv.rewrite.statistic_steps import STATISTIC_LOWERINGS
 from fullyconv.rewrite.torch_rearrangement import REARRANGEMENTS
 
@@ -112,6 +114,17 @@ def _lower_channel_reduce(low: Lowering) -> list[Instruction]:
     return low.chain(("aten.unflatten.int", (1, [op.kept, -1])), (target, ([2], False)))
 
 
+def _lower_conv_along_channels(low: Lowering) -> list[Instruction]:
+    """The channels become the depth of a volume."""
+    op: ConvAlongChannels = low.op
+    numbers = ([op.stride, 1, 1], [op.padding, 0, 0], [op.dilation, 1, 1], op.groups)
+    return low.chain(
+        ("aten.unflatten.int", (1, [-1, op.length])),
+        ("aten.conv3d.default", (*low.weights, *numbers)),
+        ("aten.flatten.using_ints", (1, 2)),
+    )
+
+
 def _lower_shuffle(low: Lowering) -> list[Instruction]:
     op: ShuffleChannels = low.op
     axes = len(op.sizes)
@@ -162,39 +175,6 @@ def _lower_bins(low: Lowering) -> list[Instruction]:
     return [*calls, Call("aten.cat.default", (parts, 1), outputs=(low.step.output,))]
 
 
-def _lower_sliding(low: Lowering) -> list[Instruction]:
-    """Running sums, so that the cost does not grow with the window; in float64, because they are long."""
-    op: SlidingPool = low.op
-    (rows, columns), end = op.extent, _TO_THE_END
-    pads = [(columns - 1) // 2, columns // 2, (rows - 1) // 2, rows // 2]
-    if op.kind == "max":
-        return low.chain(
-            ("aten.pad.default", (pads, "replicate")),
-            ("aten.max_pool2d.default", ([rows, 1], [1, 1])),
-            ("aten.max_pool2d.default", ([1, columns], [1, 1])),
-        )
-    name = low.step.output
-    calls: list[Instruction] = [
-        Call("aten.pad.default", (Ref(low.inputs[0]), pads, "replicate"), outputs=(f"{name}/padded",))
-    ]
-    last = f"{name}/padded"
-    for axis, size, before in ((2, rows, [0, 0, 1, 0]), (3, columns, [1, 0])):
-        part = f"{name}/{axis}"
-        calls += [
-            Call("aten.cumsum.default", (Ref(last), axis), {"dtype": torch.float64}, (f"{part}/sums",)),
-            Call("aten.constant_pad_nd.default", (Ref(f"{part}/sums"), before), outputs=(f"{part}/from0",)),
-            Call("aten.slice.Tensor", (Ref(f"{part}/from0"), axis, size, end), outputs=(f"{part}/upper",)),
-            Call("aten.slice.Tensor", (Ref(f"{part}/from0"), axis, 0, -size), outputs=(f"{part}/lower",)),
-            Call("aten.sub.Tensor", (Ref(f"{part}/upper"), Ref(f"{part}/lower")), outputs=(f"{part}/sum",)),
-        ]
-        last = f"{part}/sum"
-    return [
-        *calls,
-        Call("aten.div.Tensor", (Ref(last), rows * columns), outputs=(f"{name}/mean",)),
-        Call("aten.type_as.default", (Ref(f"{name}/mean"), Ref(low.inputs[0])), outputs=(name,)),
-    ]
-
-
 def _lower_to_grid(low: Lowering) -> list[Instruction]:
     op: ToGrid = low.op
     return [GridCall(low.inputs[0], low.step.output, op.step, op.stride_px)]
@@ -228,11 +208,14 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     Pad: _lower_pad,
     ChannelNorm: _lower_channel_norm,
     ChannelReduce: _lower_channel_reduce,
+    ConvAlongChannels: _lower_conv_along_channels,
     ShuffleChannels: _lower_shuffle,
     SliceChannels: _lower_slice,
     CropMap: _lower_crop,
     BinPool: _lower_bins,
-    SlidingPool: _lower_sliding,
+    SlidingPool: lower_sliding_pool,
+    SlidingNorm: lower_sliding_norm,
+    SlidingStatistic: lower_sliding_statistic,
     ToGrid: _lower_to_grid,
     Original: _lower_original,
     **REARRANGEMENTS,

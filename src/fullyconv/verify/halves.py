@@ -30,12 +30,16 @@ class Reference(Protocol):
     Attributes:
         dtype: the number type.
         window: images that it is known to take, `(B, C, h, w)`.
+        rounds_within: whether it is known to make coarser numbers of those of the number type.
     """
 
     @property
     def dtype(self) -> torch.dtype: ...  # noqa: D102
     @property
     def window(self) -> Tensor: ...  # noqa: D102
+
+    @property
+    def rounds_within(self) -> bool: ...  # noqa: D102
 
     def answer(self, windows: Tensor) -> dict[str, Answer]:
         """Returns the outputs, by name, for windows `(B, C, h, w)`."""

@@ -50,7 +50,10 @@ class OnnxOriginal:
         dtype: the number type.
         window: images that the model is known to take, `(B, C, h, w)`.
         trace: what it computes for such.
+        rounds_within: False; it runs in its own number type alone, whose tolerance allows for that.
     """
+
+    rounds_within = False
 
     def __init__(self, source: OnnxModel, window: Tensor, dtype: torch.dtype) -> None:
         """Opens a model.

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fullyconv.capture.model_file import load_model_file
 from fullyconv.capture.onnx_model import OnnxModel, is_onnx
-from fullyconv.capture.pt2 import load_classifier
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.calls import Call, CallWatch, Watcher
@@ -45,13 +45,13 @@ def open_original(model: Model) -> nn.Module:
         OptionError: it is none of the kinds of models.
     """
     if isinstance(model, (str, Path)):
-        return load_classifier(Path(model))[0]
+        return load_model_file(Path(model))[0]
     if isinstance(model, torch.export.ExportedProgram):
         return model.module(check_guards=False)
     if isinstance(model, nn.Module):
         return model
     raise OptionError(
-        "verify: expected the original as a module, an exported program or the path of a .pt2 file, "
+        "verify: expected the original as a module, an exported program or the path of a .pt2 or .t7 file, "
         f"got {type(model).__name__}"
     )
 
@@ -64,6 +64,7 @@ class Original:
     Attributes:
         dtype: the number type, float32 or float64.
         window: images that the model is known to take, `(B, C, h, w)`.
+        rounds_within: whether its forward makes coarser numbers of those of the number type, as `x.float()` does.
         alone: if not None, each window is run by itself, so many times in a batch, because its scores may depend
             on other windows there.
 
@@ -81,7 +82,9 @@ class Original:
         # Branches of torch.cond cannot be watched, and no part of a model that runs on crops has to be.
         self._watches = alone is None
         self._step = 1 if alone else self._batch or _BATCH
-        outputs = name_outputs(self.run(self.window))
+        rounding = _RoundingWatch(dtype)
+        outputs = name_outputs(self.run(self.window, rounding))
+        self.rounds_within = rounding.seen
         self._sizes = {tensor[0].numel() for tensor in outputs.values()}
 
     def cut(self, probe: Probe) -> Halves:
@@ -180,6 +183,23 @@ def _read_batch(module: nn.Module) -> int | None:
     image = next(node for node in module.graph.nodes if node.op == "placeholder")
     shape = getattr(image.meta.get("val"), "shape", (None,))
     return shape[0] if isinstance(shape[0], int) else None
+
+
+class _RoundingWatch:
+    """Sees whether a call makes coarser numbers of those of a number type."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self.seen = False
+
+    def before(self, call: Call) -> None:
+        pass
+
+    def after(self, call: Call, made: Sequence[Tensor]) -> None:
+        least = torch.finfo(self._dtype).eps
+        is_coarser = any(tensor.is_floating_point() and torch.finfo(tensor.dtype).eps > least for tensor in made)
+        given = (value for value in call.arguments if isinstance(value, Tensor))
+        self.seen |= is_coarser and any(value.dtype == self._dtype for value in given)
 
 
 class _ActivationRecorder:

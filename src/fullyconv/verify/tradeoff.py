@@ -84,7 +84,7 @@ def measure_tradeoff(
     """Returns what each sensible split of a network costs and how near to crops it comes, crops first.
 
     Args:
-        model: a module, an exported program, or the path of a `.pt2`.
+        model: a module, an exported program, or the path of a `.pt2` or `.t7`.
         window: `(height, width)` in pixels.
         images: as for `verify`: paths, arrays or tensors.
         card: how to prepare pixels; plain ones of 0 to 1 where None.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 
@@ -20,18 +20,39 @@ networks amplify it; 1e-10 leaves a factor of 2500 for that and is far below wha
 NOISE_FACTOR = 4.0
 """Where rounding is measured, this many times as much is allowed. In float32 the original itself may be further
 than FLOAT32_TOLERANCE from what it gives in float64, and two networks that both round differ by about twice as
-much; computed weights that were rounded to be stored move the scores as far as `rounding` measures."""
+much; computed weights that were rounded to be stored move the scores as far as `rounding` measures. In float64
+it is measured by the float32 run too: a network that makes 1e-1 of a unit of 1e-7 makes 1e-10 of one of 1e-16."""
 
 
-def judge_all(pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Rounding) -> tuple[Comparison, ...]:
-    """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it."""
+_FINER = torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
+"""A network that makes so much of the rounding of float32 makes this much less of that of float64."""
+
+
+def measure_own_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> dict[tuple[str, ...], float]:
+    """Returns for each pairing, by its key, how far the original's float32 values are from its float64 values."""
     exact = {pairing.key(): pairing.expected for pairing in pairings.get(torch.float64, ())}
+    single = pairings.get(torch.float32, ())
+    return {pairing.key(): measure_noise(pairing.expected, exact.get(pairing.key())) for pairing in single}
+
+
+def judge_all(
+    pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Rounding, coarse: Set[torch.dtype] = frozenset()
+) -> tuple[Comparison, ...]:
+    """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it.
+
+    Args:
+        pairings: by number type.
+        rounding: of computed weights, by output and quantity.
+        coarse: number types of which the original itself makes coarser numbers within its forward.
+    """
+    own_noise = measure_own_noise(pairings)
     comparisons = []
     for dtype, found in pairings.items():
+        finer = _FINER if dtype == torch.float64 else 1.0
         for pairing in found:
             noise = rounding.get((pairing.output, pairing.quantity), 0.0)
-            if dtype == torch.float32:
-                noise = max(noise, measure_noise(pairing.expected, exact.get(pairing.key())))
-            least = FLOAT64_TOLERANCE if dtype == torch.float64 else FLOAT32_TOLERANCE
+            noise = max(noise, finer * own_noise.get(pairing.key(), 0.0))
+            is_fine = dtype == torch.float64 and dtype not in coarse
+            least = FLOAT64_TOLERANCE if is_fine else FLOAT32_TOLERANCE
             comparisons.append(judge(pairing, dtype, max(least, NOISE_FACTOR * noise)))
     return tuple(comparisons)

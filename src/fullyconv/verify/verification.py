@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.verify.checks import Bench, Findings, check_sample, check_window, set_up
+from fullyconv.verify.comparison import Pairing
 from fullyconv.verify.original import Model, is_onnx_model, open_original
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import find_computed, measure_rounding
@@ -27,7 +28,7 @@ from fullyconv.verify.samples import (
     read_samples,
 )
 from fullyconv.verify.subject import Subject, describe
-from fullyconv.verify.verdict import judge_all
+from fullyconv.verify.verdict import judge_all, measure_own_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class VerifySettings:
             raise OptionError(f"windows_per_image: expected at least 1, got {self.windows_per_image}")
 
 
+# From here on float32 hardly says anything, so the report does.
+_LOUD = 1e-2
+
 DEFAULTS = VerifySettings()
 
 
@@ -61,8 +65,8 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
 
     Args:
         dense: from `convert` or `load`.
-        model: the classifier: a module, an exported program, or the path of a `.pt2` or `.onnx`;
-            it is not changed.
+        model: the classifier: a module, an exported program, or the path of a `.pt2`, `.onnx` or `.t7`; it is not
+            changed.
         images: one or several of: a path; a `(H, W)` or `(H, W, C)` uint8 array, prepared as the card says; a
             float array or tensor `(C, H, W)` or `(N, C, H, W)`, which is network input already. If None,
             random ones of two sizes, one of which leaves rest pixels.
@@ -103,14 +107,20 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
         raise problems[-1]
     computed = () if is_onnx_model(model) else _find_computed(subject.module, open_original(model))
     rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
+    coarse = {dtype for dtype, findings in found.items() if findings.rounds_within}
     notes = [f"not checked in one number type: {error}" for error in problems]
+    if torch.float64 in coarse:
+        notes.append(
+            "the model rounds to coarser numbers within its forward, so float64 is held to float32's tolerance"
+        )
     notes += [note for findings in found.values() for note in findings.notes]
+    pairings = {dtype: findings.pairings for dtype, findings in found.items()}
     return VerifyReport(
         guarantee=subject.guarantee,
         border=_find_border(subject.module),
-        comparisons=judge_all({dtype: findings.pairings for dtype, findings in found.items()}, rounding),
+        comparisons=judge_all(pairings, rounding, coarse),
         fidelity=tuple(next(iter(found.values())).fidelity),
-        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed)])),
+        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings)])),
         seed=settings.seed,
     )
 
@@ -128,7 +138,7 @@ def _find_computed(module: nn.Module, original: nn.Module) -> tuple[str, ...]:
 
 
 def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) -> Findings:
-    subject, findings = bench.subject, Findings()
+    subject, findings = bench.subject, Findings(rounds_within=bench.original.rounds_within)
     channels = subject.probe.image.shape[1]
     windows = make_window_sample(subject.grid, channels, settings.seed, subject.windows)
     check_window(bench, windows, findings)
@@ -141,6 +151,13 @@ def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) ->
 
 def _find_border(module: nn.Module) -> Border:
     return module.program.border if isinstance(module, GridModule) else "image"
+
+
+def _note_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> list[str]:
+    noise = max(measure_own_noise(pairings).values(), default=0.0)
+    if noise < _LOUD:
+        return []
+    return [f"the original's own float32 scores are up to {noise:.0e} from its float64 scores; float64 decides"]
 
 
 def _note_computed(computed: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import fullyconv
-from planning import MAP, WINDOW, check_crops, check_refused, pooled
+from planning import MAP, WINDOW, Between, check_crops, check_refused, pooled
 
 
 def with_scale(norm: nn.RMSNorm) -> nn.RMSNorm:
@@ -185,11 +185,27 @@ class Recalibrated(nn.Module):
         return self.fc((x * gate[:, :, None, None]).amax((2, 3))), mean
 
 
-def test_a_gate_that_also_reads_a_deviation_stays_exact() -> None:
+def test_a_gate_that_also_reads_a_deviation_slides_and_the_means_stay_exact() -> None:
     torch.manual_seed(0)
     model = Recalibrated().double().eval()
     dense = fullyconv.convert(model, WINDOW, approximate={"squeeze-excitation"})
-    assert (dense.report.tier, dense.report.guarantee) == (2, "image crops")
+    assert (dense.report.tier, dense.report.guarantee) == (3, "approximation")
+    assert any("takes the deviation of a sliding window" in how for how in dense.report.approximations)
     images = torch.randn(1, 3, 21, 17, dtype=torch.float64)
-    for scores, expected in zip(dense(images), model(images[:, :, 2:19, 4:17]), strict=True):
-        torch.testing.assert_close(scores[..., 1, 2], expected, rtol=1e-10, atol=1e-10)
+    expected, means = model(images[:, :, 2:19, 4:17])
+    found = [scores[..., 1, 2] for scores in dense(images)]
+    torch.testing.assert_close(found[1], means, rtol=1e-10, atol=1e-10)
+    assert not torch.allclose(found[0], expected, rtol=1e-10, atol=1e-10)
+    for scores, exact in zip(dense(images[:, :, 2:19, 4:17]), (expected, means), strict=True):
+        torch.testing.assert_close(scores[..., 0, 0], exact, rtol=1e-10, atol=1e-10)
+
+
+def test_a_gate_by_what_cannot_slide_stays_exact() -> None:
+    def gate(x: torch.Tensor) -> torch.Tensor:
+        return (x * x.amin((2, 3), keepdim=True).sigmoid()).mean((2, 3))
+
+    torch.manual_seed(0)
+    model = Between(gate, 6).eval()
+    report = fullyconv.convert(model, WINDOW, approximate="all").report
+    assert (report.tier, report.approximations) == (2, ())
+    assert "a value of the whole window meets the map" in report.reasons[0]

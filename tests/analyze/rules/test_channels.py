@@ -18,10 +18,6 @@ def norm_vector(x: torch.Tensor, n: nn.Module) -> torch.Tensor:
     return n(F.adaptive_avg_pool2d(x, 1)).flatten(1)
 
 
-def norm_alone(x: torch.Tensor, n: nn.Module) -> torch.Tensor:
-    return F.group_norm(pooled(x), 2, n.weight)
-
-
 ACCEPTED = {
     "colours in another order": (lambda x: pooled(x[:, [2, 1, 0]]), 3, {}),
     "numbers from the end": (lambda x: pooled(x[:, ODD]), 3, {}),
@@ -107,7 +103,6 @@ REFUSED = {
         {"n": nn.GroupNorm(2, 6)},
         "its statistics are those of a whole window",
     ),
-    "group norm with a scale alone": (norm_alone, 6, {"n": nn.GroupNorm(2, 6)}, "has a scale or a shift alone"),
 }
 
 

@@ -116,13 +116,13 @@ REFUSED = {
         lambda x, c: c(x.flatten(2)).mean(2),
         5,
         {"c": nn.Conv1d(6, 5, 3)},
-        "may mix the values of a whole window",
+        "slides along an axis that is not all channels",
     ),
     "a 1-D convolution of groups": (
         lambda x, c: c(x.flatten(2)).mean(2),
         4,
         {"c": nn.Conv1d(6, 4, 1, groups=2)},
-        "may mix the values of a whole window",
+        "slides along an axis that is not all channels",
     ),
     "a form in two vectors": (
         lambda x, b: b(pooled(x), pooled(x)),

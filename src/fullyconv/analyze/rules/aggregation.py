@@ -11,6 +11,7 @@ from fullyconv.analyze.geometry import Line
 from fullyconv.analyze.plan import ChannelRms, RewrittenLayer, Weight, WindowStatistic
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.reduction import carry_reduction
+from fullyconv.analyze.sliding import slide_statistic
 from fullyconv.graph import Moments, Node, Reduce, RmsNorm, Statistic
 
 
@@ -69,6 +70,10 @@ def carry_rms_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def _take(node: Node, field: Field, kinds: set[Kind], build: Build) -> Field:
     op = node.op
     assert isinstance(op, Statistic)
+    if node.name in build.aim.spread and _covers_window(field, kinds):
+        slid = slide_statistic(node, field, op, build, over_channels=Kind.CHANNEL in kinds)
+        if slid is not None:
+            return slid.with_axes(_drop_axes(slid.axes, op))
     y, rows, row_step = _contract(field.y, 0, Kind.Y in kinds, build)
     x, columns, column_step = _contract(field.x, 1, Kind.X in kinds, build)
     step = WindowStatistic(op.kind, op.parameter, (rows, columns), (row_step, column_step), Kind.CHANNEL in kinds)
@@ -80,6 +85,10 @@ def _take(node: Node, field: Field, kinds: set[Kind], build: Build) -> Field:
     axes = _drop_axes(drop_factors(field.axes, tuple(kinds)), op)
     channels = () if Kind.CHANNEL in kinds else field.channels
     return replace(field, tensor=tensor, axes=axes, channels=channels, y=y, x=x, in_head=in_head)
+
+
+def _covers_window(field: Field, kinds: set[Kind]) -> bool:
+    return all(kind in kinds or line.extent == 1 for kind, line in ((Kind.Y, field.y), (Kind.X, field.x)))
 
 
 def _contract(line: Line, axis: int, is_done: bool, build: Build) -> tuple[Line, int, int]:

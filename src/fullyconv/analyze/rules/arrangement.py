@@ -38,7 +38,7 @@ def carry_expand(node: Node, inputs: Inputs, build: Build) -> Outcome:
             return (replace(field, axes=axes, is_spread=False),)
         if not field.is_spread and not (field.is_window_vector and field.channels):
             return _repeat(node, field, shape, build)
-    return Refusal("a value of the whole window is spread over the map", "squeeze-excitation")
+    return Refusal("a value of the whole window is spread over the map", "inputs")
 
 
 @rule(Permute)

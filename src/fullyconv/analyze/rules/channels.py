@@ -7,8 +7,7 @@ from dataclasses import replace
 from fullyconv.analyze.build import Build, join_lines
 from fullyconv.analyze.factors import Axis, Kind, flatten, select
 from fullyconv.analyze.fields import Field, Refusal
-from fullyconv.analyze.plan import Add, ChannelNorm, Layout, Weight
-from fullyconv.analyze.rearrangement import AlongChannels, Indices, Multiply, TakeChannels
+from fullyconv.analyze.rearrangement import AlongChannels, Indices, TakeChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.spans import describe_axis, find_span, make_span
 from fullyconv.graph import Concat, Gather, Node, Opaque, Stack
@@ -79,28 +78,6 @@ def carry_along(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if kind == "cumsum":
         return (replace(field, tensor=tensor),)
     return (_put(replace(field, tensor=tensor), axis, build.make_channel(span.size // 2)),)
-
-
-@rule("aten.group_norm")
-def carry_group_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Group normalisation of a vector, as after the pool; refused: of a map, whose statistics are the window's."""
-    assert isinstance(node.op, Opaque)
-    attributes = dict(node.op.attributes)
-    field = build.prepare(node, get_field(inputs))
-    if isinstance(field, Refusal):
-        return field
-    span = find_span(field, 1) if len(field.axes) > 1 else None
-    if not field.is_window_vector or span is None or not span.is_whole:
-        return Refusal("its statistics are those of a whole window", "spatial-norm")
-    if len(node.inputs) not in (1, 3) or any(value is not None for value in inputs[1:]):
-        return Refusal("has a scale or a shift alone, or one that depends on the image")
-    groups, eps = attributes["num_groups"], attributes["eps"]
-    assert isinstance(groups, int) and isinstance(eps, float)
-    tensor = build.emit(node, ChannelNorm(span.size // groups, eps, groups), (field.tensor,), (None, None))
-    for name, step in zip(node.inputs[1:], (Multiply(), Add()), strict=False):
-        weight = Weight(name, Layout((span.size,), (0,), (span.size,), (span.size, 1, 1)))
-        tensor = build.emit(node, step, (tensor, weight))
-    return (replace(field, tensor=tensor),)
 
 
 def _put(field: Field, axis: int, new: Axis) -> Field:

@@ -1,4 +1,4 @@
-"""Normalisations with fixed statistics, normalisations of each cell, learned slopes, softmax."""
+"""Normalisations with fixed statistics, learned slopes, softmax."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.fields import Refusal, layout_for
-from fullyconv.analyze.plan import AffineFold, ChannelNorm, Weight
+from fullyconv.analyze.plan import AffineFold, Weight
 from fullyconv.analyze.rearrangement import AlongChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.spans import find_span
-from fullyconv.graph import ChannelAffine, Node, Norm, PRelu, Softmax
+from fullyconv.graph import ChannelAffine, Node, PRelu, Softmax
 
 
 @rule(ChannelAffine)
@@ -39,29 +39,6 @@ def carry_batch_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     size = build.constants[node.inputs[1]].shape[0]
     fold = AffineFold(op, node.inputs[1:], layout_for(field, (size,), offset=1))
     return (replace(field, affine=(*field.affine, fold)),)
-
-
-@rule(Norm)
-def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Layer normalisation over channels, or over some factors of them, stays within each cell.
-
-    Refused: over rows or columns too, whose statistics are the window's.
-    """
-    op = node.op
-    assert isinstance(op, Norm)
-    field = build.prepare(node, get_field(inputs))
-    if isinstance(field, Refusal):
-        return field
-    span = find_span(field, len(field.axes) - 1)
-    if op.axes != 1 or span is None or span.inner > 1:
-        return Refusal("its statistics are those of a whole window")
-    weights = tuple(Weight(name) if name else None for name in node.inputs[1:])
-    return (
-        replace(
-            field,
-            tensor=build.emit(node, ChannelNorm(span.size, op.eps, span.outer), (field.tensor,), weights),
-        ),
-    )
 
 
 @rule(PRelu)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fullyconv.analyze.build import Build, contract, drop_map
+from fullyconv.analyze.build import Build, contract
 from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.fields import Field, Refusal, drop_factors, make_map_axes
 from fullyconv.analyze.geometry import Sliding
-from fullyconv.analyze.plan import RewrittenLayer, SlidingPool
+from fullyconv.analyze.plan import RewrittenLayer
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.pool_along import carry_pool_along, narrow_pool
+from fullyconv.analyze.sliding import slide_pool
 from fullyconv.graph import AdaptivePool, Node, Pair, WindowPool
 
 
@@ -88,8 +89,8 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
 
     The kernel of `op` says over which: it is the field's extent there, and 1 elsewhere.
     """
-    if node.name in build.aim.spread:
-        return _spread(node, field, op, build)
+    if node.name in build.aim.spread and op.kernel == field.extent:
+        return slide_pool(node, field, op, build)
     pooled = [size > 1 for size in op.kernel]
     if any(pooled):
         lines = (field.y, field.x)
@@ -105,11 +106,3 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
         field = replace(field, tensor=tensor, y=y, x=x, in_head=True)
     kinds = tuple(kind for kind, line in ((Kind.Y, field.y), (Kind.X, field.x)) if line.extent == 1)
     return field.with_axes(drop_factors(field.axes, kinds))
-
-
-def _spread(node: Node, field: Field, op: WindowPool, build: Build) -> Field:
-    """Returns the pool over a window around each cell of the map: a local approximation, made on request."""
-    tensor = build.emit(node, SlidingPool(op.kind, field.extent), (field.tensor,))
-    build.note_approximation(node, f"pools a sliding window of {field.extent[0]} x {field.extent[1]} cells")
-    y, x = (line.widen((line.extent - 1) // 2, line.extent // 2) for line in (field.y, field.x))
-    return drop_map(replace(field, tensor=tensor, y=y, x=x, is_spread=True))
