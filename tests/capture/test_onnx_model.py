@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
 import fullyconv
+from fullyconv.capture import onnx_model, onnx_session
 from fullyconv.capture.onnx_file import capture_onnx
 from fullyconv.capture.onnx_model import load_onnx
-from fullyconv.errors import CaptureError, ModelError, OptionError
+from fullyconv.errors import CaptureError, MissingExtraError, ModelError, OptionError
+from fullyconv.rewrite import onnx_files as onnx_files_on_disk
 from onnx_files import between, check_crops, make_weight, node, pooled, write
 
 
@@ -161,3 +166,52 @@ def test_external_weights(tmp_path):
     images = np.random.default_rng(0).standard_normal((1, 3, 19, 17)).astype(np.float32)
     expected = fullyconv.convert(path)(images)
     np.testing.assert_array_equal(fullyconv.convert(tmp_path / "b.onnx")(images), expected)
+
+
+def test_slices_of_old_files(tmp_path):
+    """Before opset 10 their places are attributes."""
+    nodes = [node("Slice", "m", "r", axes=[1, 2], starts=[1, 1], ends=[4, 100]), *pooled("r")]
+    check_crops(between(tmp_path / "a.onnx", nodes, 3, opset=9, ir=4))
+
+
+def test_operators_that_cannot_be_brought_up_to_date(tmp_path):
+    statistics = {name: np.ones(6, np.float32) for name in "abcd"}
+    nodes = [node("BatchNormalization", "m a b c d", "r", is_test=0), *pooled("r")]
+    with pytest.raises(ModelError, match="its operators cannot be brought from opset 6 to 18"):
+        load_onnx(between(tmp_path / "a.onnx", nodes, 6, opset=6, ir=4, weights=statistics))
+
+
+def test_an_update_that_changes_scores_is_seen(tmp_path):
+    source = load_onnx(plain(tmp_path / "a.onnx", opset=11))
+    capture_onnx(source)
+    bias = source.model.graph.initializers["bias"]
+    assert bias.const_value is not None
+    bias.const_value = ir.tensor(bias.const_value.numpy() + 1, name="bias")
+    with pytest.raises(ModelError, match="output scores is another one after the update to current operators"):
+        capture_onnx(source)
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx_ir", "onnxruntime"])
+def test_what_is_not_installed_says_how_to_install_it(tmp_path, monkeypatch, name):
+    path = plain(tmp_path / "a.onnx")
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=rf"{name} is not installed; .* pip install 'fullyconv\[onnx\]'"):
+        fullyconv.convert(path)
+    with pytest.raises(MissingExtraError, match=name):
+        fullyconv.load(path)
+
+
+def test_large_models_go_by_way_of_a_file(tmp_path, monkeypatch):
+    """As those over 2 GB must; here the limit is one byte."""
+    for module in (onnx_model, onnx_session, onnx_files_on_disk):
+        monkeypatch.setattr(module, "LARGEST_IN_MEMORY", 1)
+    path = plain(tmp_path / "a.onnx", opset=11)
+    model = onnx.load(path)
+    onnx.save(model, tmp_path / "b.onnx", save_as_external_data=True, location="b.bin", size_threshold=0)
+    dense = fullyconv.convert(tmp_path / "b.onnx")
+    images = np.random.default_rng(0).standard_normal((1, 3, 19, 17)).astype(np.float32)
+    dense.save(tmp_path / "dense.onnx")
+    assert (tmp_path / "dense.onnx.data").is_file()
+    expected = fullyconv.convert(path)(images)
+    np.testing.assert_array_equal(dense(images), expected)
+    np.testing.assert_array_equal(fullyconv.load(tmp_path / "dense.onnx")(images), expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,7 +13,14 @@ import torch
 from torch import nn
 
 import fullyconv
-from fullyconv.errors import ImageError, ModelError
+from fullyconv.analyze import make_plan
+from fullyconv.analyze.plan import ChannelRms, Original, SlidingStatistic, WindowStatistic
+from fullyconv.analyze.rearrangement import AlongChannels, Span
+from fullyconv.capture.onnx_file import capture_onnx
+from fullyconv.capture.onnx_model import load_onnx
+from fullyconv.errors import CaptureError, ImageError, ModelError
+from fullyconv.rewrite.onnx_apply import apply_to_onnx
+from fullyconv.rewrite.onnx_export import check_export
 from onnx_files import between, export, node, pooled
 from zoo import ZOO, build
 
@@ -24,7 +32,7 @@ SAME = [
 ]  # fmt: skip
 SAVED = [
     *("plain", "vgg", "alexnet", "resnet", "densenet", "convnext", "outputs", "folded_norm", "adaptive_max"),
-    *("adaptive_average", "flattened_maps", "shuffle", "ceil_pool", "odd_parts", "depth_to_space", "grouped_channels"),
+    *("adaptive_average", "flattened_maps", "shuffle", "ceil_pool", "odd_parts", "depth_to_space"),
 ]
 
 
@@ -184,3 +192,51 @@ def test_what_is_no_dense_network_says_so(tmp_path):
     onnx.save(model, tmp_path / "newer.onnx")
     with pytest.raises(ModelError, match="format 99, this version reads 1"):
         fullyconv.load(tmp_path / "newer.onnx")
+
+
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        (ChannelRms(6, 1e-6), "there is no ONNX form for ChannelRms"),
+        (AlongChannels("cumsum", Span(1, 6, 1)), "there is no ONNX form for cumsum along channels"),
+        (WindowStatistic("variance", 1.0, (8, 6), (1, 1), False), "there is no ONNX form for variance of windows"),
+        (SlidingStatistic("variance", 6, (8, 6), 48), "there is no ONNX form for a sliding variance"),
+    ],
+)
+def test_steps_without_an_onnx_form_are_named(tmp_path, op, message):
+    captured = capture_onnx(load_onnx(between(tmp_path / "a.onnx", [node("Relu", "m", "r"), *pooled("r")], 6)))
+    plan = make_plan(captured.graph)
+    steps = tuple(replace(step, op=op) if isinstance(step.op, Original) else step for step in plan.steps)
+    with pytest.raises(ModelError, match=rf"node_1 \(onnx\.Relu\): {message}.*save the network as \.pt2"):
+        apply_to_onnx(replace(plan, steps=steps), captured)
+
+
+def test_exports_that_are_another_network_are_not_saved(tmp_path):
+    dense = fullyconv.convert(build("plain"), ZOO["plain"].window)
+    first = export(build("plain"), ZOO["plain"].window, tmp_path / "a.onnx", channels=1)
+    model = onnx.load(first)
+    weight = next(one for one in model.graph.initializer if len(one.dims) == 2)
+    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * 2, weight.name))
+    onnx.save(model, first)
+    with pytest.raises(CaptureError, match="torch's exporter gives another network"):
+        check_export(dense.module, load_onnx(first))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("hand_norms", "the network cannot be written as ONNX: "), ("space_to_depth", "cannot be written as ONNX: /")],
+)
+def test_what_the_exporter_cannot_do_is_said(tmp_path, name, message):
+    dense = fullyconv.convert(build(name), ZOO[name].window)
+    with pytest.raises(ModelError, match=message):
+        dense.save(tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_channels_by_number_stand_on_an_axis_of_their_own(tmp_path):
+    """OpenVINO folds a permuting Gather of the channels into the next convolution the wrong way round."""
+    nodes = [node("Gather", "m places", "g", axis=1), node("Conv", "g w", "r"), *pooled("r")]
+    weights = {"places": np.array([5, 3, 1, 0, 2, 4]), "w": np.ones((6, 6, 1, 1), np.float32)}
+    fullyconv.convert(between(tmp_path / "a.onnx", nodes, 6, weights=weights)).save(tmp_path / "dense.onnx")
+    gathers = [one for one in onnx.load(tmp_path / "dense.onnx").graph.node if one.op_type == "Gather"]
+    assert [one.attribute[0].i for one in gathers] == [2]

@@ -106,3 +106,10 @@ def test_images_of_the_caller(tmp_path):
     image = np.random.default_rng(0).standard_normal((3, 61, 70)).astype(np.float32)
     report = fullyconv.verify(fullyconv.convert(path), path, image)
     assert report.passed and report.checked_beyond_window
+
+
+def test_a_head_that_is_another_one_each_time_is_no_half(tmp_path):
+    noise = [node("RandomNormalLike", "r", "noise"), node("Add", "r noise", "q"), *pooled("q")]
+    original = open_original(between(tmp_path / "a.onnx", [node("Relu", "m", "r"), *noise], 6, shape=(1, 3, *WINDOW)))
+    with pytest.raises(SplitError, match="r: the head's outputs on patches are not those of the original"):
+        original.cut(Probe(original.window, (SplitTensor("r", original.window),)))

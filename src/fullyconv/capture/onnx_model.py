@@ -90,8 +90,8 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
     is_last = layout == "nhwc" or (layout is None and _is_channels_last(image))
     if is_last:
         image = _put_channels_first(model, image)
-    divide_slices(model)
     updated = _update(model, path)
+    divide_slices(updated)
     _name_nodes(updated)
     name = str(image.name)
     assert image.shape is not None and image.dtype is not None  # as _find_image chose it
@@ -226,7 +226,6 @@ def _put_channels_first(model: ir.Model, image: ir.Value) -> ir.Value:
 
 def _update(model: ir.Model, path: Path) -> ir.Model:
     """Returns the model with operators of at least `OPSET`; large weights are put aside while that is done."""
-    import onnx
     import onnx_ir as ir
 
     _forget_shapes(model)
@@ -238,21 +237,37 @@ def _update(model: ir.Model, path: Path) -> ir.Model:
     for name, value in aside.items():
         del graph.initializers[name]
         graph.inputs.append(value)
-    try:
-        proto = ir.to_proto(model)
-        proto.ir_version = max(proto.ir_version, 8)
-        updated = ir.from_proto(onnx.version_converter.convert_version(proto, OPSET))
-    except Exception as error:
-        raise ModelError(
-            f"{path}: its operators cannot be brought from opset {graph.opset_imports['']} to {OPSET}: {error}"
-        ) from None
+    for name, value in graph.initializers.items():
+        if isinstance(value.const_value, ir.ExternalTensor):  # the converter does not look into files
+            value.const_value = ir.tensor(value.const_value.numpy().copy(), name=name)
+    updated = _convert_version(model, path)
     for value in list(updated.graph.inputs):
         if value.name in aside:
             updated.graph.inputs.remove(value)
             value.const_value = aside[value.name].const_value
             updated.graph.register_initializer(value)
+    _simplify(updated, path)
     _forget_shapes(updated)
     return updated
+
+
+def _convert_version(model: ir.Model, path: Path) -> ir.Model:
+    """Returns a small model with current operators; the oldest are understood for known batch sizes only."""
+    import onnx
+    import onnx_ir as ir
+
+    problem = ""
+    for batch in (None, 1):
+        proto = ir.to_proto(model)
+        proto.ir_version = max(proto.ir_version, 8)
+        if batch is not None:
+            proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+        try:
+            return ir.from_proto(onnx.version_converter.convert_version(proto, OPSET))
+        except Exception as error:  # of the converter, which is written in another language
+            problem = " ".join(str(error).split())
+    opset = model.graph.opset_imports[""]
+    raise ModelError(f"{path}: its operators cannot be brought from opset {opset} to {OPSET}: {problem}")
 
 
 def _forget_shapes(model: ir.Model) -> None:

@@ -15,7 +15,7 @@ def divide_slices(model: ir.Model) -> None:
     for node in list(model.graph):
         if node.op_type == "Slice" and node.domain == "":
             places = [_read(value) for value in node.inputs[1:]]
-            if None not in places[:2] and len(places[0] or []) > 1 and None not in places:
+            if len(places) > 1 and None not in places and len(places[0] or []) > 1:
                 _divide(model, node, [place for place in places if place is not None])
 
 

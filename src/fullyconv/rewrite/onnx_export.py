@@ -80,7 +80,7 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
         _export(_spell_out_divisors(module), dense, file)
         try:
             source = load_onnx(file)
-            _check_export(module, source)
+            check_export(module, source)
             captured = capture_onnx(source, dense.grid.window_px)
         except CaptureError as error:
             raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
@@ -124,7 +124,7 @@ class _Flat(nn.Module):
         return self.module.list_scores(images)
 
 
-def _check_export(module: DenseModule, source: OnnxModel) -> None:
+def check_export(module: DenseModule, source: OnnxModel) -> None:
     """Returns if the exported network gives the scores of the one that it was made from.
 
     Raises:
