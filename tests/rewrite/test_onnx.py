@@ -119,6 +119,8 @@ def test_a_network_with_a_windowed_head_is_two_files_and_a_manifest(tmp_path):
     folder = tmp_path / "made"
     dense.save(folder / "dense.onnx")
     assert {path.name for path in folder.iterdir()} == {"dense.onnx", "dense.head.onnx", "dense.json"}
+    for file in folder.glob("*.onnx"):
+        onnx.checker.check_model(onnx.load(file), full_check=True)
     manifest = json.loads((folder / "dense.json").read_text())
     assert manifest["head"] == "dense.head.onnx"
     assert manifest["program"]["head"]["cuts"][0]["extent"] == [12, 16]

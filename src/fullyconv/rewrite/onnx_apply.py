@@ -104,7 +104,9 @@ class _Writer:
             "Mod", [past, build.numbers(*grid.stride_px)]
         )  # of a negative number: up to the next multiple
         pads = build.add("Concat", [build.numbers(0, 0, 0, 0, 0, 0), missing], axis=0)
-        return build.add("Pad", [self.image, pads, self.weights.make_scalar(0.0)])
+        padded = build.add("Pad", [self.image, pads, self.weights.make_scalar(0.0)])
+        padded.dtype, padded.shape = self.dtype, self.image.shape
+        return padded
 
     def _expose(self, tensor: str) -> ir.Value:
         """Returns a dense tensor as something that can be an output: the image itself cannot."""
