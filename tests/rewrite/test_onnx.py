@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -19,8 +20,10 @@ from fullyconv.analyze.rearrangement import AlongChannels, Span
 from fullyconv.capture.onnx_file import capture_onnx
 from fullyconv.capture.onnx_model import load_onnx
 from fullyconv.errors import CaptureError, ImageError, ModelError
+from fullyconv.report.description import describe
 from fullyconv.rewrite.onnx_apply import apply_to_onnx
 from fullyconv.rewrite.onnx_export import check_export
+from fullyconv.scan.memory import measure_bytes_per_pixel
 from onnx_files import between, export, node, pooled
 from zoo import ZOO, build
 
@@ -242,3 +245,21 @@ def test_channels_by_number_stand_on_an_axis_of_their_own(tmp_path):
     fullyconv.convert(between(tmp_path / "a.onnx", nodes, 6, weights=weights)).save(tmp_path / "dense.onnx")
     gathers = [one for one in onnx.load(tmp_path / "dense.onnx").graph.node if one.op_type == "Gather"]
     assert [one.attribute[0].i for one in gathers] == [2]
+
+
+def test_what_it_takes_is_known(tmp_path):
+    """onnxruntime shows nothing while it runs, so memory is told by the shapes at window size."""
+    name = "vgg"
+    dense = fullyconv.convert(export(build(name), ZOO[name].window, tmp_path / "a.onnx"))
+    measured = measure_bytes_per_pixel(fullyconv.convert(build(name), ZOO[name].window))
+    assert measured / 3 < measure_bytes_per_pixel(dense) < 3 * measured
+    small = fullyconv.convert(between(tmp_path / "b.onnx", pooled("m"), 6))
+    assert describe(small).parameters == 6 * 27 + 6 * 4 + 4
+
+
+def test_a_copy_is_another_network_of_the_same_scores(tmp_path):
+    dense = fullyconv.convert(between(tmp_path / "a.onnx", pooled("m"), 6))
+    other = copy.deepcopy(dense.module).double()
+    assert (dense.module.number_type.dtype, other.number_type.dtype) == (torch.float32, torch.float64)
+    images = torch.randn(1, 3, 19, 17)
+    assert torch.equal(other(images), dense.module(images))

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from fullyconv.analyze.plan import Step
 from fullyconv.graph import Node, Pair
 from fullyconv.rewrite.onnx_builder import OnnxBuilder
+from fullyconv.rewrite.onnx_weights import OnnxWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class OnnxLowering:
     image: ir.Value
     window: Pair
     builder: OnnxBuilder
-    constants: Any
+    constants: OnnxWeights
 
     @property
     def x(self) -> ir.Value:
