@@ -215,3 +215,25 @@ def test_large_models_go_by_way_of_a_file(tmp_path, monkeypatch):
     expected = fullyconv.convert(path)(images)
     np.testing.assert_array_equal(dense(images), expected)
     np.testing.assert_array_equal(fullyconv.load(tmp_path / "dense.onnx")(images), expected)
+
+
+def test_a_baked_batch_that_is_mixed_cannot_be_run(tmp_path):
+    """Nothing says what one of its windows is worth alone."""
+    nodes = [
+        node("Reshape", "m size", "f"),
+        node("ReduceMean", "f first", "mean", keepdims=1),
+        node("Sub", "f mean", "v"),
+    ]
+    weights = {"size": np.array([4, 288]), "first": np.array([0])}
+    path = between(tmp_path / "a.onnx", nodes, 288, weights=weights, shape=(4, 3, 17, 13))
+    with pytest.raises(CaptureError, match="the scores of a window depend on others in its batch"):
+        fullyconv.convert(path)
+
+
+def test_a_baked_batch_of_several(tmp_path):
+    weights = {"size": np.array([4, 288])}
+    path = between(tmp_path / "a.onnx", [node("Reshape", "m size", "v")], 288, weights=weights, shape=(4, 3, 17, 13))
+    dense = fullyconv.convert(path)
+    assert capture_onnx(load_onnx(path)).graph.batch == 4
+    assert dense(np.zeros((1, 3, 19, 17), np.float32)).shape == (1, 4, 2, 3)
+    assert fullyconv.verify(dense, path).passed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,21 +73,42 @@ def trace(source: OnnxModel, size: tuple[int, int, int]) -> Trace:
         raise CaptureError(f"the model's output {constant[0]} does not depend on the image")
     problems = []
     for batch in dict.fromkeys((BATCH, 1, source.batch or 1)):
-        windows = make_windows(source, (batch, *size))
         try:
-            values = session.run({source.image: windows}, names)
+            values = _run_apart(session, {source.image: make_windows(source, (batch, *size))}, outputs)
         except CaptureError as error:
             problems.append(error)
-            continue
-        if all(np.shape(values[name])[:1] == (batch,) for name in outputs if name in values):
-            if batch == 1 or _are_apart(session, source, windows, {name: values[name] for name in outputs}):
-                return _keep(source, values, depending, (batch, *size))
-            problems.append(CaptureError("the scores of a window depend on others in its batch"))
         else:
-            problems.append(CaptureError(f"its outputs do not begin with the batch of {batch}"))
+            return _keep(source, values, depending, (batch, *size))
     raise CaptureError(
         f"the model does not run on windows of {size[2]}x{size[1]} pixels (width x height): {problems[-1]}"
     )
+
+
+def _run_apart(session: OnnxSession, given: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+    """Returns everything that a batch of windows gives.
+
+    Raises:
+        CaptureError: it does not run, or the scores of a window depend on others in its batch, or on its place there.
+    """
+    values = session.run(given)
+    ((image, windows),) = given.items()
+    others = -windows
+    others[0] = windows[0]
+    if any(np.shape(values[name])[:1] != (len(windows),) for name in outputs):
+        raise CaptureError(f"its outputs do not begin with the batch of {len(windows)}")
+    if len(windows) > 1:
+        beside, elsewhere = session.run({image: others}, outputs), session.run({image: np.roll(windows, 1, 0)}, outputs)
+        for name in outputs:
+            if not (
+                _is_same(beside[name][0], values[name][0]) and _is_same(elsewhere[name], np.roll(values[name], 1, 0))
+            ):
+                raise CaptureError("the scores of a window depend on others in its batch")
+    return values
+
+
+def _is_same(found: Array, expected: Array) -> bool:
+    difference = np.abs(found.astype(np.float64) - expected).max(initial=0)
+    return bool(difference <= _SAME_RTOL * np.abs(expected).max(initial=1e-30))
 
 
 def find_depending(source: OnnxModel) -> frozenset[str]:
@@ -114,23 +135,6 @@ def list_reads(node: ir.Node) -> list[str]:
 def make_windows(source: OnnxModel, shape: Shape) -> Array:
     """Returns random windows of the model's number type."""
     return np.random.default_rng(0).standard_normal(shape).astype(source.dtype)
-
-
-def _are_apart(session: OnnxSession, source: OnnxModel, windows: Array, together: Mapping[str, Array]) -> bool:
-    """Returns whether each window alone has the scores that it has beside others, where the model runs on one alone."""
-    for place, window in enumerate(windows):
-        try:
-            alone = session.run({source.image: window[None]}, list(together))
-        except CaptureError:
-            return True
-        for name, values in together.items():
-            mine = values[place]
-            if alone[name].size != mine.size:
-                return True  # a model of whole batches, which drops the axis of a single window
-            difference = np.abs(alone[name].reshape(mine.shape).astype(np.float64) - mine).max(initial=0)
-            if not difference <= _SAME_RTOL * np.abs(mine).max(initial=1e-30):
-                return False
-    return True
 
 
 def _keep(source: OnnxModel, values: Mapping[str, Any], depending: frozenset[str], image: Shape) -> Trace:

@@ -112,6 +112,7 @@ class _Writer:
         """Returns a dense tensor as something that can be an output: the image itself cannot."""
         value = self.values[tensor]
         if value is not self.image:
+            value.shape = ir.Shape(["batch", None, None, None])
             return value
         copy = self.builder.add("Identity", [value])
         copy.dtype, copy.shape = self.dtype, self.image.shape

@@ -44,6 +44,7 @@ def _extract(plan: Plan, captured: CapturedOnnx, wanted: list[str]) -> ir.Model:
         value.shape = ir.Shape(shape)
         value.dtype = ir.DataType.from_numpy(np.dtype(captured.trace.dtypes[cut.value]))
     for name in wanted:
+        values[name].shape = ir.Shape([None] * len(captured.trace.shapes[name]))
         values[name].dtype = ir.DataType.from_numpy(np.dtype(captured.trace.dtypes[name]))
     part = ir.convenience.extract(graph, inputs=sorted(cuts), outputs=wanted)
     source = captured.source.model
