@@ -62,7 +62,7 @@ def carry_adaptive_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if isinstance(field, Refusal):
         return field
     if op.bins == field.extent:
-        return (field,)
+        return (replace(field, in_head=True),)
     if op.bins == (1, 1):
         return (pool_window(node, field, WindowPool(op.kind, field.extent, (1, 1)), build),)
     binned = field.with_axes(make_map_axes(field.axes[0], field.axes[1], op.bins))
