@@ -118,10 +118,11 @@ def _require_running(module: nn.Module, original: Original) -> None:
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
     """Adds the comparison on images of exactly the window's size, where both networks must always agree.
 
-    An approximation too: each of its statistics is that of the nearest window in the image, and there is one only.
+    With the border where it is used, as it is the same there. An approximation too: each of its statistics is that of
+    the nearest window in the image, and there is one only.
     """
     cells = tuple((image, 0, 0) for image in range(len(sample.images)))
-    run = _run(bench, sample, cells)
+    run = _run(bench, sample, cells, bench.as_used)
     answers = bench.original.answer(sample.images)
     findings.pairings.extend(_pair("window", run, answers))
     findings.notes.extend(_compare_activations(run, answers))
