@@ -147,7 +147,7 @@ _OWN: Mapping[str, Mapping[str, Any]] = {
     "deepseek_vit_412m": {"depth": 2, "img_size": 98, "window": (98, 98)},
     "gemma4_vit_167m": {"depth": 2, "img_size": 96, "window": (96, 96)},
     "halonet_h1": {"window": (256, 256)},
-    "sam2_hiera_tiny": {"img_size": 224, "window": (224, 224)},
+    "sam2_hiera_tiny": {"window": (224, 224)},
     "samvit_base_patch16_224": {"depth": 3},
 }
 

@@ -39,7 +39,7 @@ class WindowPool(Operation):
     kind: Literal["max", "average"]
     kernel: Pair
     stride: Pair
-    padding: Pair = (0, 0)
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))  # (top, bottom), (left, right)
     dilation: Pair = (1, 1)
     ceil_mode: bool = False
     count_include_pad: bool = True

@@ -53,6 +53,7 @@ OWN = {
     "threshold": lambda s, x: s * torch.where(x.mean((1, 2, 3)) > 5, -1.0, 1.0)[:, None],
     "sort": lambda s, x: s.sort(1)[0],
     "squeeze": lambda s, x: s.squeeze(),
+    "undefined": lambda s, x: s + 0 * s.flip(0),  # as kernels do that multiply zeros with the next row
     "whole": lambda s, x: s.argmax(1),
     "half": lambda s, x: s.bfloat16(),
     "shapes": lambda s, x: s * (2 if x.shape[2] > 5 else 3),

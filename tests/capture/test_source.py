@@ -84,7 +84,7 @@ def test_weights_of_a_pt2_file_are_its_own():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("nothing", "expected a .pt2 or .t7 file or module:factory, got 'nothing', which is no file"),
+        ("nothing", "expected a .pt2, .onnx or .t7 file or module:factory, got 'nothing', which is no file"),
         ("missing:make", "module missing cannot be imported: ModuleNotFoundError"),
         ("factories:none", "expected a function, a class or a module named none, found none"),
         ("factories:needs", "failed when called without arguments: TypeError"),

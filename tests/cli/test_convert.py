@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,6 +12,7 @@ import fullyconv
 from fullyconv.capture.pt2 import save_classifier
 from fullyconv.card import ModelCard, Preprocessing
 from fullyconv.cli import main
+from onnx_files import export
 
 
 @pytest.fixture
@@ -89,3 +91,20 @@ def test_what_cannot_be_saved_leaves_nothing_behind(tmp_path, monkeypatch, capsy
     assert "new/dense.pt2: this network cannot be saved, because it runs the classifier's own code" in message
     assert "torch.export cannot follow the model" in message and message.count("\n") == 1
     assert not (tmp_path / "new").exists() and set(tmp_path.rglob("*.py")) == before
+
+
+def test_an_onnx_file_all_the_way(tmp_path, monkeypatch, capsys):
+    """Converted, inspected, verified and used for detection, without a word of PyTorch."""
+    monkeypatch.chdir(tmp_path)
+    export(
+        nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(), nn.Linear(4 * 7 * 9, 2), nn.Softmax(1)), (16, 20), "a.onnx"
+    )
+    assert main(["convert", "a.onnx", "-o", "dense.onnx", "--classes", "cat,none", "--background", "none"]) == 0
+    dense = fullyconv.load("dense.onnx")
+    assert (dense.card.classes, dense.grid.window_px) == (("cat", "none"), (16, 20))
+    assert main(["inspect", "dense.onnx", "--image", "40x30"]) == 0
+    assert main(["verify", "dense.onnx", "--against", "a.onnx"]) == 0
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)).save("photo.png")
+    assert main(["detect", "dense.onnx", "photo.png", "-o", "found", "--threshold", "0"]) == 0
+    capsys.readouterr()
+    assert (tmp_path / "found" / "photo.json").is_file()

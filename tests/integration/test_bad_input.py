@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnx import helper
 from PIL import Image
 from torch import nn
 
 import fullyconv
 from commands import PHOTOS, run_fullyconv, write_crops
 from fullyconv.card import ModelCard
+from onnx_files import between, pooled
 
 PAGE = PHOTOS / "page.png"
 
@@ -132,3 +134,34 @@ def test_the_process_says_the_same(made, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("fullyconv: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_no_onnx(fails, tmp_path):
+    (tmp_path / "a.onnx").write_text("hello")
+    fails("convert", "a.onnx", "-o", "dense.onnx", message="a.onnx: not a whole ONNX file")
+    fails("convert", "absent.onnx", "-o", "dense.onnx", message="absent.onnx: expected an ONNX file, found none")
+    fails("inspect", "a.onnx", message="a.onnx: not a whole ONNX file")
+    fails("detect", "a.onnx", PAGE, "-o", tmp_path / "found", message="a.onnx: not a whole ONNX file")
+
+
+def test_onnx_files_that_nothing_can_be_made_of(fails, tmp_path):
+    whole = between(tmp_path / "whole.onnx", pooled("m"), 6)
+    (tmp_path / "half.onnx").write_bytes(whole.read_bytes()[:500])
+    fails("convert", "half.onnx", "-o", "dense.onnx", message="half.onnx: not a whole ONNX file")
+    own = helper.make_node("Sharpen", ["m"], ["r"], domain="com.example")
+    domains = [helper.make_opsetid("com.example", 1)]
+    between(tmp_path / "own.onnx", [own, *pooled("r")], 6, domains=domains)
+    fails("convert", "own.onnx", "-o", "dense.onnx", message="unknown operators com.example::Sharpen")
+    between(tmp_path / "flat.onnx", pooled("m"), 6, shape=("n", 12))
+    fails("convert", "flat.onnx", "-o", "dense.onnx", message="expected one image among its inputs")
+    fails("convert", "whole.onnx", "-o", "dense.pt2", message="save it as .onnx")
+    fails("inspect", "whole.onnx", message="convert it first")
+
+
+def test_options_that_an_onnx_file_has_no_use_for(fails, tmp_path):
+    between(tmp_path / "a.onnx", pooled("m"), 6)
+    fails("convert", "a.onnx", "-o", "d.onnx", "--weights", "w.pt", message="an .onnx file holds its own weights")
+    fails("convert", "a.onnx", "-o", "d.onnx", "--bind", "a", message="--bind: expected name=value with a number")
+    fails("convert", "a.onnx", "-o", "d.onnx", "--bind", "a=1", message="has no input 'a' to bind")
+    fails("convert", "nets:make", "-o", "d.onnx", "--bind", "a=1", message="--bind and --layout are for .onnx files")
+    fails("tradeoff", "a.onnx", PAGE, message="expected the network in PyTorch")

@@ -50,9 +50,9 @@ def run_whole(net: Net) -> None:
     """Asserts that patches of the map, through the head, are the crops of an unpadded network."""
     original, probe = prepare(net, net.double().trunk(WINDOW).detach())
     grid, cells = Grid((8, 8), (1, 1), (6, 6)), [(0, 0, 0), (0, 3, 6), (0, 1, 4)]
-    cut = find_cut(original, probe)
-    axes = locate_axes(original, cut, ["map 0"], grid.stride_px)
-    patches = answer_patches(original, (cut, axes), LARGE, grid, cells)
+    halves = original.cut(probe)
+    axes = locate_axes(halves, original.window, ["map 0"], grid.stride_px)
+    patches = answer_patches((halves, axes), LARGE, grid, cells)
     crops = answer_crops(original, LARGE, grid, cells)
     torch.testing.assert_close(patches["scores"].scores, crops["scores"].scores, rtol=0, atol=1e-12)
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fullyconv.errors import ModelError
-from fullyconv.verify.cut import find_cut
 from fullyconv.verify.original import Original
 from fullyconv.verify.placement import locate_axes
 from fullyconv.verify.splits import MapAxes, Probe, SplitTensor
@@ -37,7 +36,7 @@ def locate(shape: Callable[[Tensor], Tensor], stride_px: tuple[int, int] = (4, 2
     original = Original(model, WINDOW, torch.float64)
     with torch.no_grad():
         probe = Probe(WINDOW, (SplitTensor("map", model.trunk(WINDOW)),))
-    (axes,) = locate_axes(original, find_cut(original, probe), ["map"], stride_px)
+    (axes,) = locate_axes(original.cut(probe), original.window, ["map"], stride_px)
     return axes
 
 

@@ -81,6 +81,11 @@ def _pair(values: Any) -> Pair:
     return (values[0], values[-1])
 
 
+def _both_sides(values: Any) -> tuple[Pair, Pair]:
+    rows, columns = _pair(values)
+    return (rows, rows), (columns, columns)
+
+
 def _conv2d(use: Use) -> Normal:
     dilation, weight = _pair(use["dilation"]), use.shape("weight")
     padding = use["padding"]
@@ -102,7 +107,7 @@ def _convolution(use: Use) -> Normal:
 def _max_pool2d(use: Use) -> Normal:
     kernel = _pair(use["kernel_size"])
     stride = _pair(use["stride"]) if use["stride"] else kernel
-    padding, dilation = _pair(use["padding"]), _pair(use["dilation"])
+    padding, dilation = _both_sides(use["padding"]), _pair(use["dilation"])
     return WindowPool("max", kernel, stride, padding, dilation, use["ceil_mode"]), use.names("self")
 
 
@@ -113,7 +118,7 @@ def _avg_pool2d(use: Use) -> Normal:
         "average",
         kernel,
         stride,
-        _pair(use["padding"]),
+        _both_sides(use["padding"]),
         ceil_mode=use["ceil_mode"],
         count_include_pad=use["count_include_pad"],
         divisor=use["divisor_override"],

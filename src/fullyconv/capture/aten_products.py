@@ -11,10 +11,13 @@ from fullyconv.graph import Contract, Permute, Reduce, Shape
 
 
 def _einsum(use: Use) -> Normal:
-    """Understands one or two tensors and a result; no diagonals, no broadcasting, no implicit result."""
     operands = [operand.name for operand in use["tensors"] if isinstance(operand, Ref)]
-    shapes = [use.shapes[name] for name in operands]
-    terms, arrow, result = use["equation"].replace(" ", "").partition("->")
+    return normalise_einsum(use["equation"], operands, [use.shapes[name] for name in operands])
+
+
+def normalise_einsum(equation: str, operands: list[str], shapes: list[Shape]) -> Normal:
+    """Understands one or two tensors and a result; no diagonals, no broadcasting, no implicit result."""
+    terms, arrow, result = equation.replace(" ", "").partition("->")
     letters = _spell_out([*terms.split(","), result], shapes)
     if not arrow or letters is None or not _are_consistent(letters, shapes):
         return None

@@ -57,7 +57,7 @@ def mixes_batch(module: nn.Module, image: Tensor) -> bool:
     except Exception:
         return True
     differs = any(
-        not agree(own[place], other[place], _NEIGHBOUR_RTOL)
+        not agree(own[place], _heal(other[place], own[place]), _NEIGHBOUR_RTOL)
         for scores, place in beside
         for own, other in zip(alone, scores, strict=True)
     )
@@ -75,6 +75,14 @@ def counts_batch(module: nn.Module, image: Tensor) -> bool:
         image: random `(B, C, height, width)`; nothing is to be found out where B is 1.
     """
     return len(image) > 1 and _needs_two(module, image[:1], _run(module, image))
+
+
+def _heal(beside: Tensor, own: Tensor) -> Tensor:
+    """Returns scores with `own` in place of NaN, which says nothing: products of small matrices compute rows together.
+
+    Undefined neighbours are there for comparisons, which they turn around without leaving a trace of themselves.
+    """
+    return torch.where(beside.isnan(), own, beside) if beside.is_floating_point() else beside
 
 
 def _needs_two(module: nn.Module, window: Tensor, alone: list[Tensor]) -> bool:

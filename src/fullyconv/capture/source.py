@@ -10,7 +10,7 @@ import importlib
 import pickle
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from fullyconv.capture.model_file import MODEL_SUFFIXES, load_model_file
 from fullyconv.capture.module import check_weights
+from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
 from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError, OptionError
 
-__all__ = ["fill_weights", "load_source", "load_weights"]
+__all__ = ["fill_weights", "load_source", "load_weights", "open_source"]
 
 
 def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, ModelCard | None]:
@@ -38,6 +39,8 @@ def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, Mo
         ModelError: the source or its weights cannot be read, do not fit each other, or are not finite.
         OptionError: `source` is neither, or a file that holds weights is given others.
     """
+    if is_onnx(source):
+        raise OptionError(f"{source}: expected the network in PyTorch, as a .pt2 file or module:factory, got ONNX")
     if source.lower().endswith(MODEL_SUFFIXES) or Path(source).is_file():
         if weights is not None:
             raise OptionError(f"{source}: such a file holds its own weights; leave out --weights")
@@ -47,9 +50,42 @@ def load_source(source: str, weights: Path | None = None) -> tuple[nn.Module, Mo
         if weights is not None:
             fill_weights(module, load_weights(weights), weights)
     else:
-        raise OptionError(f"expected a .pt2 or .t7 file or module:factory, got {source!r}, which is no file")
+        raise OptionError(f"expected a .pt2, .onnx or .t7 file or module:factory, got {source!r}, which is no file")
     check_weights(module)
     return module, card
+
+
+def open_source(
+    source: str, weights: Path | None = None, bind: Sequence[str] = (), layout: Layout | None = None
+) -> tuple[nn.Module | OnnxModel, ModelCard | None]:
+    """Returns the classifier that `source` names, an ONNX file included, and its card if it has one.
+
+    Args:
+        source: as for `load_source`, or an `.onnx` file.
+        weights: as for `load_source`.
+        bind: values for inputs of an `.onnx` file beside the image, as `name=value`.
+        layout: of the images of an `.onnx` file, where it does not show.
+
+    Raises:
+        MissingExtraError: onnx, onnx-ir or onnxruntime is not installed.
+        ModelError: the source or its weights cannot be used.
+        OptionError: `source` is none of these, or is given what it has no use for.
+    """
+    if not is_onnx(source):
+        if bind or layout:
+            raise OptionError(f"{source}: --bind and --layout are for .onnx files; leave them out")
+        return load_source(source, weights)
+    if weights is not None:
+        raise OptionError(f"{source}: an .onnx file holds its own weights; leave out --weights")
+    return load_onnx(Path(source), dict(map(_read_binding, bind)), layout), None
+
+
+def _read_binding(text: str) -> tuple[str, float]:
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise OptionError(f"--bind: expected name=value with a number, such as keep=1, got {text!r}") from None
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

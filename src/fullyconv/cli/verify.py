@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from fullyconv.card import Border
 
 
-def verify(
+def verify(  # noqa: PLR0913 - one for each option
     dense: Path,
     images: Annotated[list[Path] | None, Parameter(negative=())] = None,
     /,
     *,
     against: str,
     weights: Path | None = None,
+    bind: Annotated[list[str] | None, Parameter(negative=())] = None,
+    layout: Literal["nchw", "nhwc"] | None = None,
     border: Border | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -25,19 +27,21 @@ def verify(
     Args:
         dense: a file that `fullyconv convert` wrote.
         images: images or folders to compare on; its own random ones if none are given.
-        against: the classifier: a .pt2 or .t7 file, or module:factory importable from the current directory.
+        against: the classifier: a .pt2, .onnx or .t7 file, or module:factory importable from the current directory.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
+        bind: for an .onnx file: a value for an input beside the image, as name=value.
+        layout: for an .onnx file: nchw or nhwc, how it has its images, where that does not show.
         border: where the network's padding is to be while its distance from crops is measured: image, first-order
             or window; by default as it was converted.
         as_json: print JSON and nothing else.
     """
     import fullyconv
-    from fullyconv.capture.source import load_source
+    from fullyconv.capture.source import open_source
 
-    module, _ = load_source(against, weights)
+    model, _ = open_source(against, weights, bind or (), layout)
     network = fullyconv.load(dense)
     network = network.with_border(border or network.card.border)
-    report = fullyconv.verify(network, module, images=_find(images))
+    report = fullyconv.verify(network, model, images=_find(images))
     print(report.to_json() if as_json else report)
     return 0 if report.passed else 1
 

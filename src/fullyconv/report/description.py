@@ -51,6 +51,11 @@ class Description:
         return asdict(self)
 
 
+def _count_weights(dense: DenseModel) -> int:
+    told = getattr(dense.module, "weight_count", None)  # of a network that onnxruntime runs
+    return sum(parameter.numel() for parameter in dense.module.parameters()) if told is None else int(told)
+
+
 def describe(dense: DenseModel) -> Description:
     """Returns what there is to say about `dense`."""
     return Description(
@@ -58,5 +63,5 @@ def describe(dense: DenseModel) -> Description:
         card=dense.card,
         report=dense.report,
         margins_px=dense.margins_px,
-        parameters=sum(parameter.numel() for parameter in dense.module.parameters()),
+        parameters=_count_weights(dense),
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.export import ExportedProgram
@@ -17,18 +17,20 @@ from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.batching import MIXES_BATCH, counts_batch, mixes_batch
 from fullyconv.capture.export import find_input
 from fullyconv.capture.model_file import load_model_file
+from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
 from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
 from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
+from fullyconv.rewrite.asked import Asked
 from fullyconv.rewrite.crops import make_crop_module
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.report import make_crop_report, make_report
 from fullyconv.rewrite.torch_apply import apply_plan
 
-Model = nn.Module | ExportedProgram | str | Path
+Model = nn.Module | ExportedProgram | OnnxModel | str | Path
 
 
 def convert(  # noqa: PLR0913  every option is one a user names
@@ -41,6 +43,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     windowed_from: str | None = None,
     border: Border = "image",
     approximate: Iterable[str] | Literal["all"] = (),
+    bind: Mapping[str, Any] | None = None,
+    layout: Layout | None = None,
 ) -> DenseModel:
     """Returns a fully convolutional network that equals the classifier at every window of an image.
 
@@ -49,8 +53,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
     by values say, runs itself on crops, half a window apart where no stride is given; such a network cannot be saved.
 
     Args:
-        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2` or
-            of a `.t7` of Torch7.
+        model: a module that takes `(N, C, height, width)`, a program of torch.export, or the path of a `.pt2`, of an
+            `.onnx`, which `load_onnx` may have opened, or of a `.t7` of Torch7.
         window: the crop size that it was trained on, `(height, width)` in pixels; not needed where the card of
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
@@ -64,6 +68,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
         approximate: operations over the whole window that may be replaced by local ones, so that the network
             stays convolutional: "squeeze-excitation" (gates), "spatial-norm", or "all". The scores then equal
             the classifier's on images of one window only; `verify` measures how far they are elsewhere.
+        bind: for an `.onnx`: values for inputs beside the image, by name.
+        layout: for an `.onnx`: "nchw" or "nhwc", how the file has its images; the dense network takes `(N, C, H, W)`.
 
     Raises:
         ModelError: the file is of another kind, carries code or layers that are not known; weights are NaN or
@@ -71,17 +77,22 @@ def convert(  # noqa: PLR0913  every option is one a user names
         CaptureError: the model does not run on the window; carries its own message.
         OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
-    module, own_card = load_module(model)
-    card = card or own_card
-    window = _check_window(window, card)
     check_border(border)
     if channels is not None and channels < 1:
         raise OptionError(f"channels: expected at least 1, got {channels}")
-    asked = Asked(
-        None if stride is None else _read_pair("stride", "(y, x)", stride),
-        windowed_from,
-        _read_approximations(approximate),
-    )
+    pixels = None if stride is None else _read_pair("stride", "(y, x)", stride)
+    asked = Asked(pixels, windowed_from, _read_approximations(approximate))
+    if isinstance(model, OnnxModel) or is_onnx(model):
+        from fullyconv.rewrite.onnx_conversion import convert_onnx
+
+        size = None if window is None else _check_window(window, card)
+        source = model if isinstance(model, OnnxModel) else load_onnx(Path(str(model)), bind, layout)
+        return convert_onnx(source, size, channels, card, asked).with_border(border)
+    if bind or layout:
+        raise OptionError("bind and layout: expected an .onnx file, which these are for; leave them out")
+    module, own_card = load_module(model)
+    card = card or own_card
+    window = _check_window(window, card)
     channels = channels or (card.channels if card else None)
     try:
         captured = capture(module, window, channels)
@@ -146,15 +157,6 @@ def build_dense(plan: Plan, captured: CapturedModel, card: ModelCard | None) -> 
     activation = plan.outputs[0].activation
     card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
     return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the user wants of the plan; see `convert`."""
-
-    stride: Pair | None
-    windowed_from: str | None
-    approximate: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

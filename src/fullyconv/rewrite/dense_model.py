@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from fullyconv.analyze.plan import FeatureMap
+from fullyconv.capture.onnx_model import is_onnx
 from fullyconv.card import Border, ModelCard, check_border
-from fullyconv.errors import ImageError, OptionError
+from fullyconv.errors import ImageError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.crops import CropModule
-from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.grid_module import GridModule
+from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.rewrite.report import ConversionReport, describe_windows
 from fullyconv.runtime.torch_eager import Images, read_images, run_eagerly
 
@@ -38,7 +40,7 @@ class DenseModel:
     grid: Grid
     card: ModelCard
     image_report: ConversionReport
-    module: DenseModule | CropModule = field(repr=False)
+    module: GridModule | CropModule = field(repr=False)
     image_margins_px: Margins = ((0, 0), (0, 0))
     feature_maps: tuple[FeatureMap, ...] = ()
 
@@ -74,7 +76,13 @@ class DenseModel:
         return run_eagerly(self.module, images)
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> DenseModel:
-        """Returns a copy of other precision or on another device; this one is not changed."""
+        """Returns a copy of other precision or on another device; this one is not changed.
+
+        Raises:
+            ModelError: it is an ONNX network, which has the precision of its file.
+        """
+        if isinstance(self.module, GridModule) and isinstance(self.module.program, OnnxProgram):
+            raise ModelError("an ONNX network keeps the number type of its file and runs on the CPU")
         return replace(self, module=copy.deepcopy(self.module).to(device=device, dtype=dtype))
 
     def with_window_memory(self, memory_bytes: int) -> DenseModel:
@@ -113,13 +121,17 @@ class DenseModel:
     def save(self, path: str | Path) -> None:
         """Writes the network with its card, grid and report; `fullyconv.load` needs nothing else.
 
+        A file whose name ends in `.onnx` is an ONNX model for images of any size, which any runtime can run; a network
+        with a part on windows takes a second one, `.head.onnx`. Any other is a program of torch.export.
+
         Raises:
             ModelError: the classifier could not be followed, so there is no program to write.
             OutputError: the file cannot be written.
         """
         from fullyconv.rewrite.file import save_dense
+        from fullyconv.rewrite.onnx_export import save_as_onnx
 
-        save_dense(self, Path(path))
+        (save_as_onnx if is_onnx(path) else save_dense)(self, Path(path))
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 4 or shape[1] != self.card.channels or not shape[0]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,19 +11,16 @@ from torch.nn import functional as F
 
 from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import run_call
-from fullyconv.card import Border
-from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
-from fullyconv.rewrite.borders import run_bands, run_windows
+from fullyconv.rewrite.grid_module import GridModule, shape_scores
 from fullyconv.rewrite.program import GridCall, Program
-from fullyconv.rewrite.structure import fill_structure
-from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES, run_head
+from fullyconv.rewrite.windowed import run_head
 
 Tensors = dict[str, torch.Tensor]
 
 
-class DenseModule(nn.Module):
+class DenseModule(GridModule):
     """A dense network: `(N, C, H, W)` of any size from the window on -> `(N, K, Gy, Gx)`.
 
     Parameters and buffers keep the classifier's names; fully connected weights have the shape of kernels. A
@@ -43,73 +37,19 @@ class DenseModule(nn.Module):
 
     def __init__(self, program: Program, weights: Mapping[str, torch.Tensor], parameters: frozenset[str]) -> None:
         """Takes a program and its weights, which are not copied."""
-        super().__init__()
-        self.program = program
-        self.memory_bytes = WINDOW_MEMORY_BYTES
+        super().__init__(program)
         self.weight_names = tuple(weights)
         for name, tensor in weights.items():
             _register(self, name, tensor, is_parameter=name in parameters)
         self._last_uses = _find_last_uses(program)
         self.eval()
 
-    def forward(self, images: torch.Tensor) -> Any:
-        """Returns the scores of all windows.
-
-        Args:
-            images: `(N, C, H, W)`, of the weights' dtype.
-
-        Raises:
-            ImageError: the image is smaller than the window.
-        """
-        program = self.program
-        if program.border != "first-order":
-            return fill_structure(program.structure, self._run_bordered(images, program.outputs))
-        logits = self._run_bordered(images, program.logits)
-        scores = [_activate(values, output) for values, output in zip(logits, program.outputs, strict=True)]
-        return fill_structure(program.structure, scores)
-
-    def logits(self, images: torch.Tensor) -> Any:
-        """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
-        return fill_structure(self.program.structure, self._run_bordered(images, self.program.logits))
-
-    @property
-    def ends_in_activation(self) -> bool:
-        """Whether logits and scores differ."""
-        return self.program.logits != self.program.outputs
-
-    def with_border(self, border: Border) -> DenseModule:
-        """Returns the network with its padding elsewhere, on the same weights; itself where it is there.
-
-        Raises:
-            OptionError: first-order sums of something that is no floating-point numbers.
-        """
-        if self.program.border == border:
-            return self
-        if border == "first-order" and not all(output.is_floating for output in self.program.outputs):
-            raise OptionError(
-                "border: expected image or window, because the model gives whole numbers or truth values, such as "
-                "the number of a class, which first-order cannot add up"
-            )
-        other = copy.copy(self)
-        other.program = replace(self.program, border=border)
-        return other
-
-    @property
-    def _grid(self) -> Grid:
-        return Grid(self.program.window, self.program.stride, self.program.window)
-
-    def _run_bordered(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
-        run = partial(self._run, outputs=outputs)
-        if self.program.border == "first-order":
-            return run_bands(run, images, self._grid)
-        return run_windows(run, images, self._grid) if self.program.border == "window" else run(images)
-
     def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         program = self.program
-        grid = self._grid.shape((int(images.shape[2]), int(images.shape[3])))
+        grid = self.grid.shape((int(images.shape[2]), int(images.shape[3])))
         tensors = self._run_shared(self._align(images), {output.tensor for output in outputs})
         windows = run_head(program.head, tensors, grid, outputs, self.memory_bytes) if program.head else {}
-        maps = [_shape(tensors[output.tensor], output) if output.tensor else windows[output.value]
+        maps = [shape_scores(tensors[output.tensor], output) if output.tensor else windows[output.value]
                 for output in outputs]  # fmt: skip
         return [scores[..., : grid[0], : grid[1]] for scores in maps]
 
@@ -124,7 +64,7 @@ class DenseModule(nn.Module):
         return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
 
     def _run_shared(self, images: torch.Tensor, ends: set[str]) -> Tensors:
-        tensors: Tensors = {name: self._get(name) for name in self.weight_names}
+        tensors: Tensors = {name: self.get_weight(name) for name in self.weight_names}
         tensors[self.program.image] = images
         size = (int(images.shape[2]), int(images.shape[3]))
         for place, instruction in enumerate(self.program.instructions):
@@ -138,34 +78,20 @@ class DenseModule(nn.Module):
                     del tensors[name]
         return tensors
 
-    def _get(self, name: str) -> torch.Tensor:
+    def get_weight(self, name: str) -> torch.Tensor:
+        """Returns a parameter or a buffer by its whole name."""
         owner, _, last = name.rpartition(".")
         tensor: torch.Tensor = getattr(self.get_submodule(owner), last)
         return tensor
 
 
 # Names of this class's own, which no weight may take, nor the first layer on its path.
-RESERVED = frozenset({*dir(nn.Module()), *dir(DenseModule), *DenseModule.__annotations__})
+RESERVED = frozenset({*dir(nn.Module()), *dir(DenseModule), *GridModule.__annotations__, *DenseModule.__annotations__})
 
 
 def _bring_to_grid(source: torch.Tensor, call: GridCall, size: Pair, module: DenseModule) -> torch.Tensor:
     rows, columns = Grid(module.program.window, call.stride_px, module.program.window).shape(size)
     return source[:, :, :: call.step[0], :: call.step[1]][:, :, :rows, :columns]
-
-
-def _shape(scores: torch.Tensor, output: Output) -> torch.Tensor:
-    """Returns `(N, C, Gy, Gx)` as `(N, d1, ..., Gy, Gx)`, in the order of the model's output."""
-    if output.order != tuple(range(len(output.order))):
-        places = [1 + place for place in output.order]
-        scores = torch.unflatten(scores, 1, output.channels)
-        scores = scores.permute(0, *places, scores.dim() - 2, scores.dim() - 1).flatten(1, len(places))
-    return scores if len(output.shape) == 1 else torch.unflatten(scores, 1, output.shape)
-
-
-def _activate(logits: torch.Tensor, output: Output) -> torch.Tensor:
-    if output.activation == "softmax":
-        return logits.softmax(output.activation_axis)
-    return logits.sigmoid() if output.activation == "sigmoid" else logits
 
 
 def _register(module: nn.Module, name: str, tensor: torch.Tensor, *, is_parameter: bool) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from fullyconv.analyze.plan import Cut, FeatureMap, Output
 from fullyconv.capture.call_json import dump_call, load_call
 from fullyconv.capture.calls import Call, find_operation
+from fullyconv.capture.onnx_model import is_onnx
 from fullyconv.capture.pt2 import load_program, save_program
 from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError
@@ -24,6 +25,7 @@ from fullyconv.grid import Grid
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.json_values import dump_value, load_value
 from fullyconv.rewrite.program import GridCall, Instruction, Program, WindowedHead
 from fullyconv.rewrite.report import ConversionReport
 
@@ -38,6 +40,8 @@ def save_dense(dense: DenseModel, path: Path) -> None:
         ModelError: it runs the classifier's own Python code, which no file holds.
         OutputError: the file cannot be written.
     """
+    if not isinstance(dense.module, DenseModule | CropModule):
+        raise ModelError(f"{path}: this network came from an ONNX file; save it as .onnx")
     if isinstance(dense.module, CropModule):
         raise ModelError(
             f"{path}: this network cannot be saved, because it runs the classifier's own code on crops: "
@@ -59,6 +63,10 @@ def load_dense(path: str | Path) -> DenseModel:
         ModelError: there is no such file, it is no dense network, it is damaged or carries code.
     """
     path = Path(path)
+    if is_onnx(path):
+        from fullyconv.rewrite.onnx_files import load_onnx_dense
+
+        return load_onnx_dense(path)
     program, extra_files = load_program(path)
     text = extra_files.get(DENSE_FILE)
     if not text:
@@ -78,25 +86,25 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
     head = program.head
     return {
         "format": FORMAT,
-        "grid": _dump(Grid, dense.grid),
-        "card": _dump(ModelCard, dense.card),
-        "report": _dump(ConversionReport, dense.image_report),
+        "grid": dump_value(Grid, dense.grid),
+        "card": dump_value(ModelCard, dense.card),
+        "report": dump_value(ConversionReport, dense.image_report),
         "margins_px": dense.image_margins_px,
-        "feature_maps": _dump(tuple[FeatureMap, ...], dense.feature_maps),
+        "feature_maps": dump_value(tuple[FeatureMap, ...], dense.feature_maps),
         "weights": list(module.weight_names),
         "parameters": [name for name, _ in module.named_parameters()],
         "program": {
             "image": program.image,
             "instructions": [_dump_instruction(instruction) for instruction in program.instructions],
             "head": head and {
-                "cuts": _dump(tuple[Cut, ...], head.cuts),
+                "cuts": dump_value(tuple[Cut, ...], head.cuts),
                 "calls": [dump_call(call) for call in head.calls],
                 "batch": head.batch,
                 "is_free": head.is_free,
                 "window_values": head.window_values,
             },
-            "outputs": _dump(tuple[Output, ...], program.outputs),
-            "logits": _dump(tuple[Output, ...], program.logits),
+            "outputs": dump_value(tuple[Output, ...], program.outputs),
+            "logits": dump_value(tuple[Output, ...], program.logits),
             "structure": _dump_structure(program.structure),
             "align": program.align,
         },
@@ -106,7 +114,7 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
 def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) -> DenseModel:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
-    grid, card = _load(Grid, data["grid"]), _load(ModelCard, data["card"])
+    grid, card = load_value(Grid, data["grid"]), load_value(ModelCard, data["card"])
     parts, head = data["program"], data["program"]["head"]
     program = Program(
         image=parts["image"],
@@ -114,14 +122,14 @@ def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) ->
         stride=grid.stride_px,
         instructions=tuple(_load_instruction(instruction) for instruction in parts["instructions"]),
         head=head and WindowedHead(
-            _load(tuple[Cut, ...], head["cuts"]),
+            load_value(tuple[Cut, ...], head["cuts"]),
             tuple(_load_call(call) for call in head["calls"]),
             int(head["batch"]),
             bool(head["is_free"]),
             int(head["window_values"]),
         ),
-        outputs=_load(tuple[Output, ...], parts["outputs"]),
-        logits=_load(tuple[Output, ...], parts["logits"]),
+        outputs=load_value(tuple[Output, ...], parts["outputs"]),
+        logits=load_value(tuple[Output, ...], parts["logits"]),
         structure=_load_structure(parts["structure"]),
         align=bool(parts["align"]),
     )  # fmt: skip
@@ -130,31 +138,23 @@ def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) ->
     dense = DenseModel(
         grid=grid,
         card=card,
-        image_report=_load(ConversionReport, data["report"]),
+        image_report=load_value(ConversionReport, data["report"]),
         module=DenseModule(program, weights, frozenset(data["parameters"])),
-        image_margins_px=_load(tuple[tuple[int, int], tuple[int, int]], data["margins_px"]),
-        feature_maps=_load(tuple[FeatureMap, ...], data["feature_maps"]),
+        image_margins_px=load_value(tuple[tuple[int, int], tuple[int, int]], data["margins_px"]),
+        feature_maps=load_value(tuple[FeatureMap, ...], data["feature_maps"]),
     )
     return dense.with_border(card.border)
 
 
-def _dump(kind: Any, value: Any) -> Any:
-    return TypeAdapter(kind).dump_python(value, mode="json")
-
-
-def _load(kind: Any, data: Any) -> Any:
-    return TypeAdapter(kind).validate_json(json.dumps(data))
-
-
 def _dump_instruction(instruction: Instruction) -> dict[str, Any]:
     if isinstance(instruction, GridCall):
-        return {"grid": _dump(GridCall, instruction)}
+        return {"grid": dump_value(GridCall, instruction)}
     return dump_call(instruction)
 
 
 def _load_instruction(data: dict[str, Any]) -> Instruction:
     if "grid" in data:
-        call: GridCall = _load(GridCall, data["grid"])
+        call: GridCall = load_value(GridCall, data["grid"])
         return call
     return _load_call(data)
 

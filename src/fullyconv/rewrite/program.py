@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,4 +70,52 @@ class Program:
     logits: tuple[Output, ...]
     structure: Any
     align: bool
+    border: Border = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxHead:
+    """How a windowed head in ONNX runs.
+
+    Attributes:
+        cuts: where its windows are cut.
+        batch: windows of one captured run.
+        is_free: whether it can run more or fewer windows than `batch`.
+        window_bytes: about what one window takes while it runs.
+    """
+
+    cuts: tuple[Cut, ...]
+    batch: int
+    is_free: bool
+    window_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxProgram:
+    """A dense network that onnxruntime runs.
+
+    Attributes:
+        image: the name of the input.
+        window: `(height, width)` in pixels.
+        stride: `(sy, sx)` in pixels.
+        names: for each dense tensor that logits or windows are made of, its name in the model.
+        head: the windowed part, None in tier 1.
+        outputs: of the whole.
+        logits: of the whole, before a last softmax or sigmoid.
+        structure: the model's own output structure: a dict by name, or the place of the only output.
+        dtype: of the images, as numpy calls it.
+        bytes_per_pixel: about what running it takes for each pixel of the image.
+        border: where the padding of its layers is.
+    """
+
+    image: str
+    window: Pair
+    stride: Pair
+    names: Mapping[str, str]
+    head: OnnxHead | None
+    outputs: tuple[Output, ...]
+    logits: tuple[Output, ...]
+    structure: Any
+    dtype: str
+    bytes_per_pixel: int
     border: Border = "image"

@@ -50,7 +50,7 @@ def _lower_conv(low: Lowering) -> list[Instruction]:
 
 def _lower_pool(low: Lowering) -> list[Instruction]:
     op: WindowPool = low.op
-    sizes = [list(op.kernel), list(op.stride), list(op.padding)]
+    sizes = [list(op.kernel), list(op.stride), [before for before, _ in op.padding]]
     if op.kind == "max":
         return low.make("aten.max_pool2d.default", *sizes, list(op.dilation), op.ceil_mode)
     return low.make("aten.avg_pool2d.default", *sizes, op.ceil_mode, op.count_include_pad, op.divisor)

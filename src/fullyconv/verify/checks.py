@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from fullyconv.capture.module import read_dtype
 from fullyconv.errors import CaptureError
 from fullyconv.grid import Pair
-from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.grid_module import GridModule
+from fullyconv.rewrite.program import OnnxProgram
+from fullyconv.verify.answer import Answer
 from fullyconv.verify.comparison import Guarantee, Pairing
-from fullyconv.verify.cut import Cut, SplitError, find_cut
+from fullyconv.verify.cut import SplitError
 from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
-from fullyconv.verify.original import Answer, Model, Original
+from fullyconv.verify.halves import Halves, Reference
+from fullyconv.verify.original import Model, Original, is_onnx_model
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
 from fullyconv.verify.placement import locate_axes
 from fullyconv.verify.references import answer_crops, answer_patches, pad_to_strides
@@ -34,7 +37,7 @@ class Bench:
         module: the converted network with its padding at the image's border: other borders are runs of it.
         as_used: the converted network with its own border, whose distance from crops counts.
         original: the user's model.
-        trunk: where the original makes the feature maps, and how they lie on the image; None if that is not
+        trunk: the original, cut at its feature maps, and how they lie on the image; None if that is not
             known, or if the image itself is cut: then feature windows are image crops.
         why_uncut: why it is not known; "" if the image itself is cut.
         fault: why that is a fault of the conversion; "" if it is none.
@@ -44,8 +47,8 @@ class Bench:
     subject: Subject
     module: nn.Module
     as_used: nn.Module
-    original: Original
-    trunk: tuple[Cut, tuple[MapAxes, ...]] | None
+    original: Reference
+    trunk: tuple[Halves, tuple[MapAxes, ...]] | None
     why_uncut: str = ""
     fault: str = ""
     measures: bool = True
@@ -90,25 +93,40 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
         CaptureError: the original fails on a window in this number type; or the converted network does, where
             it is kept in another: that proves nothing against it.
     """
-    original = Original(model, subject.probe.image, dtype, alone=subject.alone)
+    original = _open(model, subject, dtype)
+    _require_number_type(subject.module, dtype)
     as_used, probe = copy_network(subject.module, dtype), subject.probe
-    module = as_used.with_border("image") if isinstance(as_used, DenseModule) else as_used
+    module = as_used.with_border("image") if isinstance(as_used, GridModule) else as_used
     if read_dtype(subject.module) != dtype:
         _require_running(module, original)
     if probe.is_image():
         return Bench(subject, module, as_used, original, None)
     names = [split.name for split in probe.splits]
     try:
-        cut = find_cut(original, probe)
-        axes = locate_axes(original, cut, names, subject.grid.stride_px)
+        halves = original.cut(probe)
+        axes = locate_axes(halves, original.window, names, subject.grid.stride_px)
     except SplitError as error:
         return Bench(subject, module, as_used, original, None, str(error), fault=str(error))
     except Exception as error:
         return Bench(subject, module, as_used, original, None, _explain(error))
-    return Bench(subject, module, as_used, original, (cut, axes))
+    return Bench(subject, module, as_used, original, (halves, axes))
 
 
-def _require_running(module: nn.Module, original: Original) -> None:
+def _open(model: Model, subject: Subject, dtype: torch.dtype) -> Reference:
+    if is_onnx_model(model):
+        from fullyconv.verify.onnx_original import OnnxOriginal, open_onnx
+
+        return OnnxOriginal(open_onnx(model), subject.probe.image, dtype)
+    return Original(model, subject.probe.image, dtype, alone=subject.alone)
+
+
+def _require_number_type(module: nn.Module, dtype: torch.dtype) -> None:
+    program = getattr(module, "program", None)
+    if isinstance(program, OnnxProgram) and getattr(torch, program.dtype) != dtype:
+        raise CaptureError(f"an ONNX network runs in its own number type alone, {program.dtype}, and not in {dtype}")
+
+
+def _require_running(module: nn.Module, original: Reference) -> None:
     try:
         run_dense(module, original.window)
     except Exception as error:
@@ -165,11 +183,11 @@ def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], 
         findings.fidelity.append(found)
 
 
-def _check_patches(bench: Bench, trunk: tuple[Cut, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
+def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
     sample, grid = run.sample, bench.subject.grid
     images = pad_to_strides(sample.images, grid) if bench.subject.align else sample.images
     try:
-        answers = answer_patches(bench.original, trunk, images, grid, run.cells)
+        answers = answer_patches(trunk, images, grid, run.cells)
     except Exception as error:
         findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
         return

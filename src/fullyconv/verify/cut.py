@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from fullyconv.errors import ModelError
+from fullyconv.verify.answer import Answer
 from fullyconv.verify.calls import Call, Watcher
-from fullyconv.verify.original import Answer, Original
+from fullyconv.verify.original import Original
 from fullyconv.verify.route import Place, RouteError, RouteGuard, RouteRecorder
 from fullyconv.verify.splits import Probe
 
@@ -53,6 +54,27 @@ class Cut:
     def guard(self) -> RouteGuard:
         """Returns a watcher that stops a forward which leaves the route before the last place."""
         return RouteGuard(self.steps, self.all_places())
+
+
+@dataclass(frozen=True, slots=True)
+class TorchHalves:
+    """A module cut at its feature maps.
+
+    Attributes:
+        original: the whole.
+        cut: where its forward makes the maps.
+    """
+
+    original: Original
+    cut: Cut
+
+    def trunk(self, images: Tensor) -> list[Tensor]:
+        """Returns the feature maps of whole images; see `run_trunk`."""
+        return run_trunk(self.original, self.cut, images)
+
+    def head(self, patches: Sequence[Tensor]) -> dict[str, Answer]:
+        """Returns the outputs for patches; see `run_head`."""
+        return run_head(self.original, self.cut, patches)
 
 
 def find_cut(original: Original, probe: Probe) -> Cut:

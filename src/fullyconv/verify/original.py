@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from fullyconv.capture.model_file import load_model_file
+from fullyconv.capture.onnx_model import OnnxModel, is_onnx
 from fullyconv.errors import CaptureError, OptionError
+from fullyconv.verify.answer import Answer
 from fullyconv.verify.calls import Call, CallWatch, Watcher
 from fullyconv.verify.duplicate import copy_network
+from fullyconv.verify.halves import Halves
 from fullyconv.verify.outputs import name_outputs
+from fullyconv.verify.splits import Probe
 
-Model = nn.Module | torch.export.ExportedProgram | str | Path
+Model = nn.Module | torch.export.ExportedProgram | OnnxModel | str | Path
 
 # Windows in one forward: small enough for memory, large enough to be no slower.
 _BATCH = 16
@@ -29,17 +32,9 @@ _BATCH = 16
 _ACTIVATIONS = {"aten._softmax.default", "aten.sigmoid.default", "aten.sigmoid_.default"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """One output of the original for B windows.
-
-    Attributes:
-        scores: `(B, ...)`.
-        logits: the input of the last softmax or sigmoid, `(B, ...)`; None if the output is not made by one.
-    """
-
-    scores: Tensor
-    logits: Tensor | None
+def is_onnx_model(model: object) -> bool:
+    """Returns whether a model is an ONNX file, by its name, or one that is open."""
+    return isinstance(model, OnnxModel) or is_onnx(model)
 
 
 def open_original(model: Model) -> nn.Module:
@@ -91,6 +86,16 @@ class Original:
         outputs = name_outputs(self.run(self.window, rounding))
         self.rounds_within = rounding.seen
         self._sizes = {tensor[0].numel() for tensor in outputs.values()}
+
+    def cut(self, probe: Probe) -> Halves:
+        """Returns the model cut at the split tensors.
+
+        Raises:
+            SplitError: it does not make them, or its head gets something past them.
+        """
+        from fullyconv.verify.cut import TorchHalves, find_cut
+
+        return TorchHalves(self, find_cut(self, probe))
 
     def run(self, images: Tensor, *watchers: Watcher) -> Any:
         """Returns what the forward gives for `(B, C, H, W)`, while the watchers see its calls."""

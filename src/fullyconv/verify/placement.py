@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from fullyconv.errors import ModelError
 from fullyconv.grid import Pair
-from fullyconv.verify.cut import Cut, run_trunk
-from fullyconv.verify.original import Original
+from fullyconv.verify.halves import Halves
 from fullyconv.verify.splits import MapAxes
 
 # Strides by which the image is made larger. Two, so that a map which grows by one cell is told from one that
@@ -18,12 +17,12 @@ from fullyconv.verify.splits import MapAxes
 _GROWTH = 2
 
 
-def locate_axes(original: Original, cut: Cut, names: Sequence[str], stride_px: Pair) -> tuple[MapAxes, ...]:
+def locate_axes(halves: Halves, image: Tensor, names: Sequence[str], stride_px: Pair) -> tuple[MapAxes, ...]:
     """Returns how the feature maps lie on the image.
 
     Args:
-        original: the model.
-        cut: where its forward makes the maps.
+        halves: the model, cut at the maps.
+        image: at window size, `(B, C, h, w)`.
         names: what the conversion calls them.
         stride_px: pixels between neighbouring scores.
 
@@ -31,9 +30,9 @@ def locate_axes(original: Original, cut: Cut, names: Sequence[str], stride_px: P
         ModelError: a map does not grow along one axis, in whole cells, when the image does.
         Exception: whatever the user's own forward raises on an image larger than the window.
     """
-    window = run_trunk(original, cut, original.window)
-    taller = run_trunk(original, cut, F.pad(original.window, (0, 0, 0, _GROWTH * stride_px[0])))
-    wider = run_trunk(original, cut, F.pad(original.window, (0, _GROWTH * stride_px[1])))
+    window = halves.trunk(image)
+    taller = halves.trunk(F.pad(image, (0, 0, 0, _GROWTH * stride_px[0])))
+    wider = halves.trunk(F.pad(image, (0, _GROWTH * stride_px[1])))
     return tuple(
         _locate(name, maps, stride_px)
         for name, maps in zip(names, zip(window, taller, wider, strict=True), strict=True)

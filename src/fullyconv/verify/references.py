@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fullyconv.grid import Grid
-from fullyconv.verify.cut import Cut, run_head, run_trunk
-from fullyconv.verify.original import Answer, Original
+from fullyconv.verify.answer import Answer
+from fullyconv.verify.halves import Halves, Reference
 from fullyconv.verify.outputs import Cell
 from fullyconv.verify.splits import MapAxes, cut_patches
 
 
 def answer_crops(
-    original: Original, images: Tensor, grid: Grid, cells: Sequence[Cell], *, moved_px: int = 0
+    original: Reference, images: Tensor, grid: Grid, cells: Sequence[Cell], *, moved_px: int = 0
 ) -> dict[str, Answer]:
     """Returns what the original gives for the pixels of B windows of images `(N, C, H, W)`, by output.
 
@@ -40,8 +40,7 @@ def _move(start: int, last: int, moved_px: int) -> int:
 
 
 def answer_patches(
-    original: Original,
-    trunk: tuple[Cut, Sequence[MapAxes]],
+    trunk: tuple[Halves, Sequence[MapAxes]],
     images: Tensor,
     grid: Grid,
     cells: Sequence[Cell],
@@ -49,8 +48,7 @@ def answer_patches(
     """Returns what the original's head gives for the patches of B windows, by output.
 
     Args:
-        original: the model.
-        trunk: where its forward makes the feature maps, and how each lies on the image.
+        trunk: the model, cut at its feature maps, and how each lies on the image.
         images: `(N, C, H, W)`; the trunk runs once over them whole.
         grid: the windows.
         cells: which of them.
@@ -59,10 +57,10 @@ def answer_patches(
         ModelError: a feature map has no patch for a window.
         Exception: whatever the user's own forward raises on an image larger than the window.
     """
-    cut, axes = trunk
-    maps = run_trunk(original, cut, images)
+    halves, axes = trunk
+    maps = halves.trunk(images)
     patches = [cut_patches(feature_map, its, grid, cells) for feature_map, its in zip(maps, axes, strict=True)]
-    return run_head(original, cut, patches)
+    return halves.head(patches)
 
 
 def pad_to_strides(images: Tensor, grid: Grid) -> Tensor:

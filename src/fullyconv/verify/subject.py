@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from fullyconv.analyze import make_plan
 from fullyconv.analyze.plan import FeatureMap
+from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
+from fullyconv.graph import Graph
 from fullyconv.grid import Grid
 from fullyconv.rewrite import DenseModel, convert
 from fullyconv.rewrite.crops import CropModule
-from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
 from fullyconv.verify.splits import Probe, SplitTensor
@@ -51,7 +53,7 @@ class Subject:
     alone: int | None = None
 
 
-def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
+def describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> Subject:
     """Returns what checking `dense` needs to know of it.
 
     The original is captured only to name its feature maps: their values for a random window say which tensors
@@ -60,17 +62,21 @@ def describe(dense: DenseModel, original: nn.Module, seed: int) -> Subject:
     Raises:
         CaptureError: the original cannot run at the window, or cannot be followed.
     """
+    if isinstance(original, OnnxModel):
+        from fullyconv.verify.onnx_subject import describe_onnx
+
+        return describe_onnx(dense, original, seed)
     if isinstance(dense.module, CropModule):
         return _describe_crops(dense, dense.module, seed)
     captured = capture(original, dense.grid.window_px, dense.card.channels)
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn(captured.graph.image.shape, generator=generator, dtype=torch.float64)
     is_approximate = dense.image_report.guarantee == "approximation"  # then nothing equals a patch
-    maps = () if is_approximate else _find_feature_maps(dense, captured)
+    maps = () if is_approximate else find_feature_maps(dense, captured.graph)
     values = _evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
     splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
     report = dense.report
-    probe, windows = Probe(image, splits), _count_windows(captured)
+    probe, windows = Probe(image, splits), count_windows(captured.graph)
     exact = None
     if report.guarantee == "approximation":
         exact = convert(
@@ -87,8 +93,9 @@ def _describe_crops(dense: DenseModel, module: CropModule, seed: int) -> Subject
     return Subject(module, dense.grid, "image crops", False, Probe(image, ()), _FEWEST_WINDOWS, alone=alone)
 
 
-def _count_windows(captured: CapturedModel) -> int:
-    macs = sum(node.macs for node in captured.graph.nodes)
+def count_windows(graph: Graph) -> int:
+    """Returns how many random windows to compare on their own."""
+    macs = sum(node.macs for node in graph.nodes)
     return max(_FEWEST_WINDOWS, min(_MOST_WINDOWS, int(_WINDOW_MACS / max(macs, 1))))
 
 
@@ -99,12 +106,11 @@ def _evaluate(captured: CapturedModel, image: Tensor, names: tuple[str, ...]) ->
         return [value.to(image.dtype) for value in evaluate(captured, image.float(), names)]
 
 
-def _find_feature_maps(dense: DenseModel, captured: CapturedModel) -> tuple[FeatureMap, ...]:
+def find_feature_maps(dense: DenseModel, graph: Graph) -> tuple[FeatureMap, ...]:
     """Returns the feature maps by the names they have in this capture.
 
     A network converted from another form of the same model, a file say, may know them by other names.
     """
-    graph = captured.graph
     shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
     shapes[graph.image.name] = graph.image.shape
     known = all(shapes.get(feature_map.value) == feature_map.shape for feature_map in dense.feature_maps)
@@ -118,7 +124,7 @@ def run_dense(module: Any, images: Tensor) -> dict[str, Measured]:
     """
     with torch.no_grad():
         scores = name_outputs(module(images))
-        ends_plainly = isinstance(module, DenseModule) and not module.ends_in_activation
+        ends_plainly = isinstance(module, GridModule) and not module.ends_in_activation
         logits = scores if ends_plainly else name_outputs(module.logits(images))
     return {
         name: Measured(values, None if _is_equal(logits[name], values) else logits[name])

@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.rewrite.dense_model import DenseModel
-from fullyconv.rewrite.dense_module import DenseModule
+from fullyconv.rewrite.grid_module import GridModule
+from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.verify.checks import Bench, Findings, check_sample, check_window, set_up
 from fullyconv.verify.comparison import Pairing
-from fullyconv.verify.original import Model, open_original
+from fullyconv.verify.original import Model, is_onnx_model, open_original
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import find_computed, measure_rounding
 from fullyconv.verify.samples import (
@@ -63,7 +65,8 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
 
     Args:
         dense: from `convert` or `load`.
-        model: the classifier: a module, an exported program, or the path of a `.pt2` or `.t7`; it is not changed.
+        model: the classifier: a module, an exported program, or the path of a `.pt2`, `.onnx` or `.t7`; it is not
+            changed.
         images: one or several of: a path; a `(H, W)` or `(H, W, C)` uint8 array, prepared as the card says; a
             float array or tensor `(C, H, W)` or `(N, C, H, W)`, which is network input already. If None,
             random ones of two sizes, one of which leaves rest pixels.
@@ -75,7 +78,7 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
         ModelError: the classifier's file cannot be used, or the classifier cannot be copied.
         OptionError: the model or an image is none of the kinds above.
     """
-    original = open_original(model)
+    original = open_onnx_lazily(model) if is_onnx_model(model) else open_original(model)
     if images is None:
         samples = make_random_samples(dense.grid, dense.card.channels, settings.seed)
     else:
@@ -102,7 +105,7 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
             problems.append(error)
     if not found:
         raise problems[-1]
-    computed = find_computed(subject.module, open_original(model))
+    computed = () if is_onnx_model(model) else _find_computed(subject.module, open_original(model))
     rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
     coarse = {dtype for dtype, findings in found.items() if findings.rounds_within}
     notes = [f"not checked in one number type: {error}" for error in problems]
@@ -122,6 +125,18 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     )
 
 
+def open_onnx_lazily(model: Model) -> OnnxModel:
+    """Returns an open ONNX model; the packages for it are needed for nothing else."""
+    from fullyconv.verify.onnx_original import open_onnx
+
+    return open_onnx(model)
+
+
+def _find_computed(module: nn.Module, original: nn.Module) -> tuple[str, ...]:
+    is_onnx = isinstance(module, GridModule) and isinstance(module.program, OnnxProgram)
+    return () if is_onnx else find_computed(module, original)
+
+
 def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) -> Findings:
     subject, findings = bench.subject, Findings(rounds_within=bench.original.rounds_within)
     channels = subject.probe.image.shape[1]
@@ -135,7 +150,7 @@ def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) ->
 
 
 def _find_border(module: nn.Module) -> Border:
-    return module.program.border if isinstance(module, DenseModule) else "image"
+    return module.program.border if isinstance(module, GridModule) else "image"
 
 
 def _note_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> list[str]:

@@ -31,10 +31,13 @@ def carry_pool_along(node: Node, inputs: Inputs, build: Build) -> Outcome:
 
 
 def narrow_pool(pool: WindowPool, rank: int) -> PoolAlong | None:
-    """Returns a pool over the last two of `rank` axes as one along one axis, None where it reaches along both."""
+    """Returns a pool over the last two of `rank` axes as one along one axis, None where it reaches along both.
+
+    None too where it pads the two ends by different amounts.
+    """
     numbers = zip(pool.kernel, pool.stride, pool.padding, strict=True)
-    reaching = [place for place, each in enumerate(numbers) if each != (1, 1, 0)]
-    if len(reaching) != 1:
+    reaching = [place for place, each in enumerate(numbers) if each != (1, 1, (0, 0))]
+    if len(reaching) != 1 or len(set(pool.padding[reaching[0]])) > 1:
         return None
     (place,) = reaching
     return PoolAlong(
@@ -42,7 +45,7 @@ def narrow_pool(pool: WindowPool, rank: int) -> PoolAlong | None:
         rank - 2 + place,
         pool.kernel[place],
         pool.stride[place],
-        pool.padding[place],
+        pool.padding[place][0],
         pool.dilation[place],
         pool.ceil_mode,
         pool.count_include_pad,

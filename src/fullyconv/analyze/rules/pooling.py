@@ -12,15 +12,16 @@ from fullyconv.analyze.plan import RewrittenLayer
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.pool_along import carry_pool_along, narrow_pool
 from fullyconv.analyze.sliding import slide_pool
-from fullyconv.graph import AdaptivePool, Node, WindowPool
+from fullyconv.graph import AdaptivePool, Node, Pair, WindowPool
 
 
 @rule(WindowPool)
 def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A pool of a map is the same pool of the dense map; padding and rounding up are noted.
 
-    An average pool whose kernel covers the whole feature map is a global pool, as in older residual networks:
-    its stride is not the trunk's, so it is evaluated at every cell of the grid.
+    A pool whose kernel covers the whole feature map is a global pool, as in older residual networks: its stride is
+    not the trunk's, so it is evaluated at every cell of the grid. So is one that reaches beyond the map, as networks
+    from Caffe have it, where what it finds there does not count.
     A pool along the channels only stays within each cell.
     """
     op = node.op
@@ -31,12 +32,12 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    if op.kind == "average" and op.kernel == field.extent and op.padding == (0, 0) and max(op.kernel) > 1:
-        return (pool_window(node, field, op, build),)
+    if max(field.extent) > 1 and _covers(op, field.extent):
+        return (pool_window(node, field, replace(op, kernel=field.extent), build),)
     kernels = [(size - 1) * d + 1 for size, d in zip(op.kernel, op.dilation, strict=True)]
     slides = [
-        Sliding(kernel, stride, pad, pad, op.ceil_mode)
-        for kernel, stride, pad in zip(kernels, op.stride, op.padding, strict=True)
+        Sliding(kernel, stride, before, after, op.ceil_mode)
+        for kernel, stride, (before, after) in zip(kernels, op.stride, op.padding, strict=True)
     ]
     lines = build.slide(node, field, (slides[0], slides[1]))
     if isinstance(lines, Refusal):
@@ -44,6 +45,18 @@ def carry_window_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     tensor = build.emit(node, op, (field.tensor,))
     axes = make_map_axes(field.axes[0], field.axes[1], (lines[0].extent, lines[1].extent))
     return (replace(field, tensor=tensor, axes=axes, y=lines[0], x=lines[1]),)
+
+
+def _covers(op: WindowPool, extent: Pair) -> bool:
+    """Returns whether there is one place for the kernel and it covers a whole map, and nothing else that counts."""
+    sides = list(zip(extent, op.kernel, op.stride, op.padding, strict=True))
+    fits = all(
+        kernel - before >= cells and Sliding(kernel, stride, before, after, op.ceil_mode).count(cells) == 1
+        for cells, kernel, stride, (before, after) in sides
+    )
+    is_exact = op.kernel == extent and not any(map(any, op.padding))
+    ignores_rest = op.kind == "max" or op.divisor is not None or not op.count_include_pad
+    return op.dilation == (1, 1) and fits and (is_exact or ignores_rest)
 
 
 @rule(AdaptivePool)
@@ -85,7 +98,7 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
             build.contraction_step(line, axis) if done else 1
             for axis, (line, done) in enumerate(zip(lines, pooled, strict=True))
         ]
-        pool = replace(op, stride=(steps[0], steps[1]), padding=(0, 0), ceil_mode=False)
+        pool = replace(op, stride=(steps[0], steps[1]), padding=((0, 0), (0, 0)), ceil_mode=False)
         tensor = build.emit(node, pool, (field.tensor,))
         kind, name = f"pool of the whole window, {op.kind}", node.layer or node.name
         build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape[1:], op.kernel))

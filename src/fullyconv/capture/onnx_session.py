@@ -1,0 +1,104 @@
+"""Runs an ONNX model with onnxruntime, without the rewritings of it that change scores."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
+from fullyconv.errors import CaptureError, require_extra
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+Array = NDArray[Any]
+
+# It merges a padding with zeros into a max pool that follows, which pads with minus infinity.
+_WRONG_REWRITINGS = ["Pad_Fusion"]
+
+# Only what makes a model unusable; onnxruntime also tells of outputs whose stated shapes are those of one batch size.
+_FATAL = 4
+
+
+class OnnxSession:
+    """An ONNX model, ready to run.
+
+    Attributes:
+        inputs: the names of its inputs.
+        outputs: the names of its outputs.
+    """
+
+    def __init__(self, model: ir.Model, *, extra_outputs: Sequence[str] = (), rewrites: bool = True) -> None:
+        """Opens a model, which is not changed.
+
+        Args:
+            model: the model.
+            extra_outputs: values of its graph that are to be outputs too.
+            rewrites: whether onnxruntime may fuse operations.
+
+        Raises:
+            CaptureError: onnxruntime cannot load it; carries its message.
+        """
+        runtime = require_extra("onnxruntime", "onnx")
+        options = runtime.SessionOptions()
+        options.log_severity_level = _FATAL
+        options.intra_op_num_threads = torch.get_num_threads()
+        if not rewrites:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._session = _open(runtime, model, extra_outputs, options)
+        except Exception as error:  # onnxruntime's exceptions have no base but this
+            raise CaptureError(f"onnxruntime cannot load the model: {describe_failure(error)}") from None
+        self.inputs = tuple(value.name for value in self._session.get_inputs())
+        self.outputs = tuple(value.name for value in self._session.get_outputs())
+
+    def run(self, inputs: Mapping[str, Array], names: Sequence[str] | None = None) -> dict[str, Array]:
+        """Returns outputs by name.
+
+        Args:
+            inputs: an array for each input.
+            names: of the outputs, all where None.
+
+        Raises:
+            CaptureError: the model cannot run on these inputs; carries onnxruntime's message.
+        """
+        wanted = list(self.outputs if names is None else names)
+        if not wanted:  # which to onnxruntime would mean all
+            return {}
+        try:
+            values = self._session.run(wanted, {name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
+        except Exception as error:  # as above
+            raise CaptureError(f"onnxruntime cannot run the model: {describe_failure(error)}") from None
+        return dict(zip(wanted, values, strict=True))
+
+
+def describe_failure(error: Exception) -> str:
+    """Returns what onnxruntime says, in one line, without the code before it and the source places within."""
+    return " ".join(str(error).rpartition("[ONNXRuntimeError] : ")[2].split())[:400]
+
+
+def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any) -> Any:
+    import onnx
+    import onnx_ir as ir
+
+    providers = ["CPUExecutionProvider"]
+    keywords = {"providers": providers, "disabled_optimizers": _WRONG_REWRITINGS}
+    if measure_weights(model) < LARGEST_IN_MEMORY:
+        proto = ir.to_proto(model)
+        known = {value.name for value in proto.graph.output}
+        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)
+        return runtime.InferenceSession(proto.SerializeToString(), options, **keywords)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="weights.bin")
+        proto = onnx.load(path, load_external_data=False)
+        known = {value.name for value in proto.graph.output}
+        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)
+        path.write_bytes(proto.SerializeToString())
+        return runtime.InferenceSession(path, options, **keywords)

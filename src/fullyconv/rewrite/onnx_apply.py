@@ -1,0 +1,139 @@
+"""Plan -> a dense ONNX model: carries out what was decided, natively, on the classifier's own nodes and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from fullyconv.analyze.plan import Output, Plan, Step
+from fullyconv.capture.onnx_file import CapturedOnnx
+from fullyconv.rewrite.onnx_builder import OnnxBuilder
+from fullyconv.rewrite.onnx_lowering import OnnxLowering
+from fullyconv.rewrite.onnx_steps import lower_to_onnx
+from fullyconv.rewrite.onnx_weights import OnnxWeights
+
+# Of the file format; the operators of opset 18 came with it.
+_IR_VERSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DenseOnnx:
+    """A dense network as an ONNX model.
+
+    Attributes:
+        model: takes `(N, C, H, W)`; its outputs are the scores on the grid, those of them that no window gives.
+        names: for each dense tensor of the plan that logits or windows are made of, the name that it has here.
+    """
+
+    model: ir.Model
+    names: Mapping[str, str]
+
+
+def apply_to_onnx(plan: Plan, captured: CapturedOnnx) -> DenseOnnx:
+    """Returns the dense network that the plan describes, the windowed head aside; the classifier is not changed.
+
+    Raises:
+        ModelError: a step has no ONNX form.
+    """
+    return _Writer(plan, captured).write()
+
+
+class _Writer:
+    """Writes the nodes of one plan."""
+
+    def __init__(self, plan: Plan, captured: CapturedOnnx) -> None:
+        self.plan = plan
+        self.captured = captured
+        source = captured.source.model
+        self.dtype = ir.DataType.from_numpy(np.dtype(captured.source.dtype))
+        shape = ir.Shape(["batch", captured.graph.image.shape[1], "height", "width"])
+        self.image = ir.Value(name=captured.graph.image.name, shape=shape, type=ir.TensorType(self.dtype))
+        self.builder = OnnxBuilder([self.image], source.graph.opset_imports)
+        self.weights = OnnxWeights(captured, self.builder)
+        self.values = {str(self.image.name): self._align()}
+        self.nodes = {node.name: node for node in captured.graph.nodes}
+        self.originals = {str(node.name): node for node in source.graph}
+
+    def write(self) -> DenseOnnx:
+        """Returns the whole model."""
+        for step in self.plan.steps:
+            self._write_step(step)
+        finals = {output.value: self._finish(output) for output in self.plan.outputs if output.tensor}
+        cut = [cut.tensor for cut in self.plan.cuts]
+        self.builder.begin("maps")
+        logits = [output.tensor for output in self.plan.logits if output.tensor]
+        maps = {tensor: self._expose(tensor) for tensor in dict.fromkeys([*cut, *logits])}
+        for name, value in finals.items():
+            self.builder.rename(value, name)
+        self.builder.graph.outputs.extend([*finals.values(), *(maps[tensor] for tensor in dict.fromkeys(cut))])
+        source = self.captured.source.model
+        model = ir.Model(self.builder.graph, ir_version=max(_IR_VERSION, source.ir_version), producer_name="fullyconv")
+        return DenseOnnx(model, {tensor: str(value.name) for tensor, value in maps.items()})
+
+    def _write_step(self, step: Step) -> None:
+        self.builder.begin(step.output)
+        inputs = tuple(
+            self.values[used] if isinstance(used, str) else self.weights.add(used, step) for used in step.inputs
+        )
+        weights = tuple(None if used is None else self.weights.add(used, step) for used in step.weights)
+        low = OnnxLowering(
+            step, step.op, inputs, weights, self.nodes[step.node], self.originals[step.node],
+            self.image, self.plan.grid.window_px, self.builder, self.weights,
+        )  # fmt: skip
+        value = lower_to_onnx(low)
+        value.dtype = self._find_dtype(step.node)
+        # Outputs of the model get their names at the end, on the grid.
+        is_output = step.output in {output.value for output in self.plan.outputs}
+        name = f"{step.output}:cells" if is_output else step.output
+        self.values[step.output] = self.builder.rename(value, name, step.node)
+
+    def _find_dtype(self, node: str) -> ir.DataType:
+        return ir.DataType.from_numpy(np.dtype(self.nodes[node].outputs[0].dtype))
+
+    def _align(self) -> ir.Value:
+        """Returns the image padded with zeros to window + k*stride, where branches would disagree otherwise."""
+        if not self.plan.align:
+            return self.image
+        self.builder.begin("align")
+        build, grid = self.builder, self.plan.grid
+        past = build.add("Sub", [build.numbers(*grid.window_px), build.size(self.image)])
+        missing = build.add(
+            "Mod", [past, build.numbers(*grid.stride_px)]
+        )  # of a negative number: up to the next multiple
+        pads = build.add("Concat", [build.numbers(0, 0, 0, 0, 0, 0), missing], axis=0)
+        padded = build.add("Pad", [self.image, pads, self.weights.make_scalar(0.0)])
+        padded.dtype, padded.shape = self.dtype, self.image.shape
+        return padded
+
+    def _expose(self, tensor: str) -> ir.Value:
+        """Returns a dense tensor as something that can be an output: the image itself cannot."""
+        value = self.values[tensor]
+        if value is not self.image:
+            value.shape = ir.Shape(["batch", None, None, None])
+            return value
+        copy = self.builder.add("Identity", [value])
+        copy.dtype, copy.shape = self.dtype, self.image.shape
+        return copy
+
+    def _finish(self, output: Output) -> ir.Value:
+        """Returns `(N, C, H, W)` as `(N, d1, ..., Gy, Gx)`, in the order of the model's output, cut to the grid."""
+        self.builder.begin(f"{output.value}:scores")
+        scores = self.values[output.tensor]
+        if output.order != tuple(range(len(output.order))):
+            axes = len(output.channels)
+            split = self.builder.reshape_channels(scores, output.channels, scores)
+            moved = self.builder.add(
+                "Transpose", [split], perm=[0, *(1 + place for place in output.order), axes + 1, axes + 2]
+            )
+            scores = self.builder.reshape_channels(moved, output.shape, self.values[output.tensor])
+        elif len(output.shape) > 1:
+            scores = self.builder.reshape_channels(scores, output.shape, scores)
+        grid = self.builder.count_windows(self.image, self.plan.grid.window_px, self.plan.grid.stride_px)
+        rank = 1 + len(output.shape)
+        cut = self.builder.slice(scores, [rank, rank + 1], [0, 0], grid)
+        cut.dtype = ir.DataType.from_numpy(np.dtype(self.captured.trace.dtypes[output.value]))
+        cut.shape = ir.Shape(["batch", *output.shape, "rows", "columns"])
+        return cut

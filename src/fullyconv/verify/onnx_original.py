@@ -1,0 +1,210 @@
+"""The user's ONNX file, run as it is by onnxruntime, on windows and in two halves.
+
+Nothing of the conversion is used here. The file's own nodes run; sizes that an exporter baked into reshapes of maps
+are those of the image at hand, and paddings that follow the image's size are those of a window, because another
+network is meant by neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor
+
+from fullyconv.capture.onnx_model import OnnxModel, load_onnx
+from fullyconv.capture.onnx_session import Array, OnnxSession
+from fullyconv.capture.onnx_trace import Trace, trace
+from fullyconv.errors import CaptureError
+from fullyconv.verify.answer import Answer
+from fullyconv.verify.cut import SplitError
+from fullyconv.verify.onnx_sizes import free_sizes
+from fullyconv.verify.outputs import SINGLE
+from fullyconv.verify.splits import Probe
+
+_BATCH = 16
+
+# Any seed: an image other than the probe, so that what the head gets past the cut shows.
+_OTHER_SEED = 20
+
+# The same head on the same values differs by the order of sums, if at all.
+_EQUAL = 1e-3
+
+_ACTIVATIONS = {"Softmax", "Sigmoid"}
+_VIEWS = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+
+
+def open_onnx(model: object) -> OnnxModel:
+    """Returns an ONNX classifier from its path; one that is open already as it is."""
+    return model if isinstance(model, OnnxModel) else load_onnx(Path(str(model)))
+
+
+class OnnxOriginal:
+    """An ONNX classifier in its own number type.
+
+    Attributes:
+        dtype: the number type.
+        window: images that the model is known to take, `(B, C, h, w)`.
+        trace: what it computes for such.
+        rounds_within: False; it runs in its own number type alone, whose tolerance allows for that.
+    """
+
+    rounds_within = False
+
+    def __init__(self, source: OnnxModel, window: Tensor, dtype: torch.dtype) -> None:
+        """Opens a model.
+
+        Raises:
+            CaptureError: it fails at window size, or has another number type.
+        """
+        if getattr(torch, source.dtype) != dtype:
+            raise CaptureError(f"an ONNX network runs in its own number type alone, {source.dtype}, and not in {dtype}")
+        self.dtype = dtype
+        self.window = window.to(dtype)
+        self.source = source
+        channels, height, width = (int(size) for size in window.shape[1:])
+        self.trace: Trace = trace(source, (channels, height, width))
+        self.names = [str(value.name) for value in source.model.graph.outputs]
+        self.logits = {str(value.name): _find_logits(value, self.trace) for value in source.model.graph.outputs}
+        shown = [name for name in self.logits.values() if name]
+        self._session = OnnxSession(source.model, extra_outputs=shown)
+
+    def answer(self, windows: Tensor) -> dict[str, Answer]:
+        """Returns the outputs, by name, for windows `(B, C, h, w)`."""
+        return self.collect(self._session, {self.source.image: windows})
+
+    def collect(self, session: OnnxSession | None, tensors: Mapping[str, Tensor]) -> dict[str, Answer]:
+        """Returns the outputs, by name, that a session with all outputs and logits gives for tensors `(B, ...)`."""
+        made = dict(tensors)
+        if session is not None:
+            made |= self.in_batches(tensors, session.run)
+        answers = {}
+        for name in self.names:
+            scores, logits = made[name], made.get(self.logits[name])
+            key = name if len(self.names) > 1 else SINGLE
+            answers[key] = Answer(scores, None if logits is None else logits.reshape(scores.shape))
+        return answers
+
+    def in_batches(
+        self, tensors: Mapping[str, Tensor], compute: Callable[[dict[str, Array]], dict[str, Array]]
+    ) -> dict[str, Tensor]:
+        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model takes."""
+        step = self.trace.batch
+        count = len(next(iter(tensors.values())))
+        parts = []
+        for start in range(0, count, step):
+            places = np.minimum(np.arange(start, start + step), count - 1)
+            given = {name: self._make_array(tensor[torch.from_numpy(places)]) for name, tensor in tensors.items()}
+            parts.append({name: value[: count - start] for name, value in compute(given).items()})
+        return {name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+
+    def _make_array(self, tensor: Tensor) -> Array:
+        array: Array = (tensor.to(self.dtype) if tensor.is_floating_point() else tensor).numpy()
+        return array
+
+    def cut(self, probe: Probe) -> OnnxHalves:
+        """Returns the file's two halves at values that it has by these names.
+
+        Raises:
+            SplitError: it has no such values, or its head gets something past them.
+        """
+        names = [split.name for split in probe.splits]
+        halves = OnnxHalves(self, *_split(self, names))
+        shape = self.window.shape
+        other = torch.randn(shape, generator=torch.Generator().manual_seed(_OTHER_SEED), dtype=self.dtype)
+        answers = halves.head(halves.trunk(other))
+        for name, answer in self.answer(other).items():
+            if not float((answers[name].scores - answer.scores).abs().max()) <= _EQUAL * float(
+                answer.scores.abs().max()
+            ):
+                raise SplitError(f"{', '.join(names)}: the head's outputs on patches are not those of the original")
+        return halves
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxHalves:
+    """An ONNX classifier cut at its feature maps.
+
+    Attributes:
+        original: the whole.
+        trunk_session: from images to feature maps.
+        head_session: from patches to outputs and logits; None where the maps are the outputs.
+        names: of the feature maps.
+    """
+
+    original: OnnxOriginal
+    trunk_session: OnnxSession
+    head_session: OnnxSession | None
+    names: tuple[str, ...]
+
+    def trunk(self, images: Tensor) -> list[Tensor]:
+        """Returns the feature maps of whole images `(N, C, H, W)`.
+
+        Raises:
+            CaptureError: the trunk does not run on images of this size.
+        """
+        image = self.original.source.image
+        made = self.original.in_batches({image: images}, self.trunk_session.run)
+        return [made[name] for name in self.names]
+
+    def head(self, patches: Sequence[Tensor]) -> dict[str, Answer]:
+        """Returns the outputs, by name, for patches `(B, ...)` of each feature map."""
+        return self.original.collect(self.head_session, dict(zip(self.names, patches, strict=True)))
+
+
+def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, OnnxSession | None, tuple[str, ...]]:
+    source = original.source
+    shown = [name for name in original.logits.values() if name in _find_after(source, names)]
+    known = {str(value.name) for node in source.model.graph for value in node.outputs}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise SplitError(f"{missing[0]}: expected a value of the original here, but none of its nodes makes it")
+    trunk = source.model.graph.clone()
+    free_sizes(trunk, original.trace, source.image)
+    head = source.model.graph.clone()
+    for node in head:
+        for value in node.outputs:
+            if value.name in names:
+                value.shape = ir.Shape([None] * len(original.trace.shapes[str(value.name)]))
+    for inner in (trunk, head):
+        for value in (value for node in inner for value in node.outputs):
+            if value.name in {*names, *original.names, *shown}:
+                value.dtype = ir.DataType.from_numpy(np.dtype(original.trace.dtypes[str(value.name)]))
+    try:
+        trunk_part = ir.convenience.extract(trunk, inputs=[source.image], outputs=list(names))
+        ends = [name for name in (*original.names, *shown) if name not in names]
+        head_part = ir.convenience.extract(head, inputs=list(names), outputs=ends) if ends else None
+    except ValueError:
+        raise SplitError(f"{', '.join(names)}: the head gets something past the split") from None
+    trunk_part.inputs[0].shape = ir.Shape(["batch", original.window.shape[1], "height", "width"])
+    return _open(source, trunk_part), _open(source, head_part) if head_part is not None else None, tuple(names)
+
+
+def _find_after(source: OnnxModel, names: Sequence[str]) -> set[str]:
+    """Returns the names of what depends on some values."""
+    found = set(names)
+    for node in source.model.graph:
+        if any(value is not None and value.name in found for value in node.inputs):
+            found.update(str(value.name) for value in node.outputs)
+    return found - set(names)
+
+
+def _open(source: OnnxModel, part: ir.Graph) -> OnnxSession:
+    part.opset_imports.update(source.model.graph.opset_imports)
+    return OnnxSession(ir.Model(part, ir_version=source.model.ir_version))
+
+
+def _find_logits(output: ir.Value, found: Trace) -> str:
+    """Returns the name of what the last softmax or sigmoid is given; "" where an output is not made by one."""
+    size = int(np.prod(found.shapes[str(output.name)]))
+    node = output.producer()
+    while node is not None and node.op_type in _VIEWS and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    if node is None or node.op_type not in _ACTIVATIONS or node.inputs[0] is None:
+        return ""
+    name = str(node.inputs[0].name)
+    return name if int(np.prod(found.shapes[name])) == size else ""

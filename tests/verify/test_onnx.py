@@ -1,0 +1,115 @@
+"""Networks from ONNX files are checked against the file itself, run by onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+import fullyconv
+from fullyconv.capture.onnx_model import load_onnx
+from fullyconv.verify.cut import SplitError
+from fullyconv.verify.onnx_original import OnnxOriginal
+from fullyconv.verify.splits import Probe, SplitTensor
+from onnx_files import WINDOW, between, export, make_weight, node, pooled
+from zoo import ZOO, build
+
+NAMES = [
+    *("plain", "vgg", "resnet", "convnext", "outputs", "flatten_whc", "flattened_maps", "shuffle", "ceil_pool"),
+    *("fully_convolutional", "perceptron", "squeeze_excite", "attention", "position_norm", "recurrent"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_of_every_kind_pass(tmp_path, name):
+    path = export(build(name), ZOO[name].window, tmp_path / "a.onnx", channels=ZOO[name].channels)
+    report = fullyconv.verify(fullyconv.convert(path), path)
+    assert report.passed, str(report)
+    assert report.checked_beyond_window
+    assert report.guarantee == ZOO[name].guarantee
+    assert bool(report.fidelity) == (report.guarantee == "feature windows")
+    assert any("an ONNX network runs in its own number type alone, float32" in note for note in report.notes)
+    kinds = {comparison.guarantee for comparison in report.comparisons}
+    assert kinds >= {"window", "feature windows"} or name in ("perceptron",)
+
+
+def test_logits_are_compared_before_a_last_activation(tmp_path):
+    path = between(tmp_path / "a.onnx", pooled("m"), 6)
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "logits"
+    model.graph.node.append(node("Softmax", "logits", "scores", axis=1))
+    onnx.save(model, path)
+    report = fullyconv.verify(fullyconv.convert(path), path)
+    assert report.passed
+    assert {comparison.quantity for comparison in report.comparisons} == {"scores", "logits"}
+
+
+def test_both_kinds_are_checked_against_each_other(tmp_path):
+    model, entry = build("plain"), ZOO["plain"]
+    path = export(model, entry.window, tmp_path / "a.onnx", channels=1)
+    assert fullyconv.verify(fullyconv.convert(path), model).passed
+    assert fullyconv.verify(fullyconv.convert(model, entry.window), path).passed
+
+
+@pytest.mark.parametrize("name", ["vgg", "plain", "attention"])
+def test_a_corrupted_weight_makes_it_fail(tmp_path, name):
+    path = export(build(name), ZOO[name].window, tmp_path / "a.onnx", channels=ZOO[name].channels)
+    dense = fullyconv.convert(path)
+    model = onnx.load(path)
+    weight = next(one for one in model.graph.initializer if len(one.dims) == 2)
+    array = numpy_helper.to_array(weight).copy()
+    array[0, 0] += np.abs(array).max()
+    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    onnx.save(model, tmp_path / "b.onnx")
+    assert not fullyconv.verify(dense, tmp_path / "b.onnx").passed
+
+
+def test_sizes_baked_into_the_trunk_follow_the_image(tmp_path):
+    """A channel shuffle that an exporter wrote for one size."""
+    nodes = [node("Conv", "m w", "c", pads=[1, 1, 1, 1]), node("Reshape", "c split", "s"),
+             node("Transpose", "s", "t", perm=[0, 2, 1, 3, 4]), node("Reshape", "t whole", "r"),
+             node("Relu", "r", "q"), *pooled("q")]  # fmt: skip
+    sizes = {"split": np.array([1, 2, 3, 8, 6]), "whole": np.array([1, 6, 8, 6])}
+    weights = {"w": make_weight(6, 6, 3, 3), **sizes}
+    path = between(tmp_path / "a.onnx", nodes, 6, weights=weights, shape=(1, 3, *WINDOW))
+    dense = fullyconv.convert(path)
+    assert (dense.report.tier, dense.report.guarantee) == (1, "feature windows")
+    report = fullyconv.verify(dense, path)
+    assert report.passed and report.checked_beyond_window, str(report)
+
+
+def test_an_approximation_is_measured(tmp_path):
+    path = export(build("squeeze_excite"), ZOO["squeeze_excite"].window, tmp_path / "a.onnx")
+    report = fullyconv.verify(fullyconv.convert(path, approximate="all"), path)
+    assert {item.reference for item in report.fidelity} == {"crops", "the exact network"}
+
+
+def open_original(path):
+    return OnnxOriginal(load_onnx(path), torch.randn(2, 3, *WINDOW), torch.float32)
+
+
+def test_a_split_must_be_one(tmp_path):
+    original = open_original(between(tmp_path / "a.onnx", [node("Relu", "m", "r"), *pooled("r")], 6))
+    probe = Probe(original.window, (SplitTensor("nonsense", original.window),))
+    with pytest.raises(SplitError, match="nonsense: expected a value of the original here"):
+        original.cut(probe)
+    both = [node("Relu", "m", "r"), node("Neg", "m", "q"), node("Add", "r q", "s"), *pooled("s")]
+    original = open_original(between(tmp_path / "b.onnx", both, 6))
+    with pytest.raises(SplitError, match="r: the head gets something past the split"):
+        original.cut(Probe(original.window, (SplitTensor("r", original.window),)))
+
+
+def test_images_of_the_caller(tmp_path):
+    path = export(build("resnet"), ZOO["resnet"].window, tmp_path / "a.onnx")
+    image = np.random.default_rng(0).standard_normal((3, 61, 70)).astype(np.float32)
+    report = fullyconv.verify(fullyconv.convert(path), path, image)
+    assert report.passed and report.checked_beyond_window
+
+
+def test_a_head_that_is_another_one_each_time_is_no_half(tmp_path):
+    noise = [node("RandomNormalLike", "r", "noise"), node("Add", "r noise", "q"), *pooled("q")]
+    original = open_original(between(tmp_path / "a.onnx", [node("Relu", "m", "r"), *noise], 6, shape=(1, 3, *WINDOW)))
+    with pytest.raises(SplitError, match="r: the head's outputs on patches are not those of the original"):
+        original.cut(Probe(original.window, (SplitTensor("r", original.window),)))
