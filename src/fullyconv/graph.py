@@ -298,6 +298,11 @@ class Value:
     shape: Shape
     dtype: str
 
+    @property
+    def is_floating(self) -> bool:
+        """Whether it holds floating-point numbers, of any precision."""
+        return "float" in self.dtype
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:

@@ -84,3 +84,16 @@ def test_the_json_holds_it_all(plain, gated):
 def test_cells_are_text_and_not_markup():
     assert "[bold]x" in print_plain(make_table(("a", "b"), [("[bold]x", "[/]")]))
     assert (format_shape((2, 3)), format_shape(())) == ("2x3", "-")
+
+
+def test_first_order_promises_nothing_of_the_sum():
+    torch.manual_seed(0)
+    padded = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    dense = fullyconv.convert(padded, (8, 8), border="first-order")
+    text = " ".join(print_plain(lay_out_description(describe(dense))).split())
+    assert "feature windows, in each of the runs that are summed: every score equals" in text
+    assert "100.0% of it runs once for all windows, in each of the runs that are summed" in text
+    assert "less one on the whole image; it is near that of crops" in text
+    assert "4x1x1 4x4" in text  # the pool, of one window
+    report = fullyconv.verify(dense, padded)
+    assert str(report).startswith("passed (promised: feature windows, by each of the runs that border first-order sums")

@@ -155,3 +155,57 @@ def test_bad_borders() -> None:
     model = zoo.build("vgg")
     with pytest.raises(OptionError, match=r"border: expected one of image, first-order, window, got 'zero'"):
         fullyconv.convert(model, (28, 28), border="zero")  # type: ignore[arg-type]
+
+
+def test_whole_numbers_cannot_be_added_up() -> None:
+    class Named(nn.Module):
+        def __init__(self, padding: int) -> None:
+            super().__init__()
+            self.map = nn.Conv2d(3, 5, 3, 2, padding)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            scores = self.map(x).mean((2, 3))
+            return scores, scores.argmax(1)
+
+    with pytest.raises(OptionError, match=r"border: expected image or window, because the model gives whole numbers"):
+        fullyconv.convert(Named(1), (12, 12), border="first-order")
+    assert fullyconv.convert(Named(0), (12, 12), border="first-order").report.guarantee == "image crops"
+    for border in ("image", "window"):
+        report = fullyconv.verify(fullyconv.convert(Named(1), (12, 12), border=border), Named(1))
+        assert not report.passed  # other weights, other classes
+
+
+@pytest.mark.parametrize("border", ["image", "window"])
+def test_classes_and_masks_are_compared(border: Border) -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Conv2d(3, 5, 3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            found = self.map(x)
+            scores = found.mean((2, 3))
+            return {"class": scores.argmax(1), "sure": scores > 0.1, "mask": found > 0}
+
+    torch.manual_seed(0)
+    model = Named()
+    dense = fullyconv.convert(model, (12, 12), border=border)
+    report = fullyconv.verify(dense, model)
+    assert report.passed, str(report)
+    agreements = {item.output: item.top1_agreement for item in report.fidelity}
+    assert set(agreements) == ({"class", "sure", "mask"} if border == "image" else set())
+    assert all(0 < share <= 1 for share in agreements.values() if share is not None)
+
+
+def test_a_softmax_of_one_value_is_one_everywhere() -> None:
+    class Alone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Conv2d(3, 5, 3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.map(x).mean((2, 3))[:, None].softmax(1)
+
+    dense = fullyconv.convert(Alone(), (12, 12), border="first-order")
+    assert dense.card.activation == "none"
+    torch.testing.assert_close(dense(torch.rand(1, 3, 14, 16)), torch.ones(1, 5, 2, 3))

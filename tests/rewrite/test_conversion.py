@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,11 +189,26 @@ def test_any_float_dtype(dtype: torch.dtype) -> None:
     assert dense(images.float().numpy()).dtype in (np.float64, np.float32, np.float16)
 
 
+@pytest.mark.parametrize("change", [
+    lambda array: array[:, :, ::-1, ::-1], lambda array: array.astype(">f4"), np.longdouble,
+    lambda array: np.broadcast_to(array[:, :, :, :1], (2, 1, 40, 50)),
+])  # fmt: skip
+def test_arrays_of_every_kind(change: Callable[[Any], Any]) -> None:
+    dense = fullyconv.convert(zoo.build("plain"), (26, 38))
+    array = change(np.random.default_rng(0).normal(size=(2, 1, 40, 50)).astype(np.float32))
+    array.flags.writeable = False
+    np.testing.assert_array_equal(dense(array), dense(torch.tensor(array.astype(np.float32).tolist())).numpy())
+
+
 def test_bad_images() -> None:
     dense = fullyconv.convert(zoo.build("plain"), (26, 38))
-    with pytest.raises(ImageError, match=r"expected \(N, 1, H, W\), got \(1, 3, 40, 40\)"):
+    with pytest.raises(ImageError, match=r"with at least one image, got \(0, 1, 40, 40\)"):
+        dense(torch.zeros(0, 1, 40, 40))
+    with pytest.raises(ImageError, match=r"expected a torch tensor or a numpy array, got list"):
+        dense([1.0])  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match=r"expected \(N, 1, H, W\) .*, got \(1, 3, 40, 40\)"):
         dense(torch.zeros(1, 3, 40, 40))
-    with pytest.raises(ImageError, match=r"expected floats.*got torch.uint8"):
+    with pytest.raises(ImageError, match=r"expected floats.*got uint8"):
         dense(np.zeros((1, 1, 40, 40), np.uint8))
     with pytest.raises(ImageError, match="smaller than the window: expected at least 38x26"):
         dense(torch.zeros(1, 1, 40, 37))
@@ -203,8 +220,17 @@ def test_bad_models() -> None:
         fullyconv.convert(model, (30, 30))
     with pytest.raises(OptionError, match=r"window: expected \(height, width\)"):
         fullyconv.convert(model)
-    with pytest.raises(OptionError, match=r"window: expected \(height, width\) in whole pixels"):
+    with pytest.raises(OptionError, match=r"window: expected at least 1 pixel, got \(0, 3\)"):
         fullyconv.convert(model, (0, 3))
+    for window in (26, (26.0, 38.0), (26, 38, 1)):
+        with pytest.raises(OptionError, match=r"window: expected \(height, width\) in whole pixels"):
+            fullyconv.convert(model, window)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"stride: expected \(y, x\) in whole pixels, got 4"):
+        fullyconv.convert(model, (26, 38), stride=4)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"channels: expected at least 1, got -1"):
+        fullyconv.convert(model, (26, 38), channels=-1)
+    with pytest.raises(OptionError, match=r"approximate: expected all, .* in a list; got None"):
+        fullyconv.convert(model, (26, 38), approximate=None)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match=r"expected a torch.nn.Module"):
         fullyconv.convert(lambda x: x, (3, 3))  # type: ignore[arg-type]
     with torch.no_grad():

@@ -72,6 +72,7 @@ MIXING: dict[str, Callable[[torch.Tensor, torch.Tensor], Any]] = {
     "softmax": lambda s, x: s.softmax(0),
     "threshold": lambda s, x: s * torch.where(x.mean() > 0, 1.0, -2.0),
     "first": lambda s, x: s + s[0],
+    "count": lambda s, x: s / len(x),
 }
 
 

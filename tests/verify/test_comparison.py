@@ -69,3 +69,15 @@ def test_noise_is_the_reference_s_own_rounding():
     assert measure_noise(single, double) == pytest.approx(1e-4, rel=1e-2)
     assert measure_noise(None, double) == measure_noise(single[:2], double) == 0
     assert measure_noise(single, double * 0) == 0
+
+
+@pytest.mark.parametrize(("found", "passed"), [([1, 4, 2], True), ([1, 4, 3], False)])
+def test_classes_are_whole_numbers_in_both_number_types(found, passed):
+    pairing = make_pairing(torch.tensor(found), torch.tensor([1, 4, 2]))
+    assert judge(pairing, torch.float32, 2e-5).passed == passed
+    assert (
+        judge(make_pairing(torch.tensor(found) > 2, torch.tensor([1, 4, 2]) > 2), torch.float64, 1e-10).passed == passed
+    )
+    assert judge(make_pairing(torch.tensor(found).double(), pairing.expected), torch.float64, 1e-10).detail == (
+        "the converted network gives torch.float64 for torch.int64"
+    )

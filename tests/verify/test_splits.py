@@ -32,12 +32,6 @@ def test_width_may_come_before_height_and_the_map_be_finer_than_the_grid():
     assert torch.equal(patches[0], feature_map[0, 6:12, 2:6])
 
 
-def test_an_axis_that_does_not_exist_is_left_whole():
-    feature_map = make_map(1, 5, 7)
-    axes = MapAxes("map", (None, 2), (1, 3), (4, 4))
-    assert torch.equal(cut_patches(feature_map, axes, GRID, [(0, 9, 1)])[0], feature_map[0, :, 1:4])
-
-
 @pytest.mark.parametrize(("cell", "stride"), [((0, 5, 0), 4), ((0, 0, 5), 4), ((0, 1, 0), 3)])
 def test_a_patch_beyond_the_map_or_between_cells_is_refused(cell, stride):
     axes = MapAxes("map", (2, 3), (2, 3), (stride, stride))

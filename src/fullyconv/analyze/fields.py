@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -115,6 +116,15 @@ class Field:
         kinds = [{factor.kind for factor in axis} for axis in self.axes]
         allowed = ({Kind.BATCH}, {Kind.CHANNEL}, {Kind.Y}, {Kind.X})
         return all(found <= wanted for found, wanted in zip(kinds, allowed, strict=True))
+
+    def may_span_window(self, axes: Iterable[int]) -> bool:
+        """Returns whether one of some axes may be rows or columns of which a window has one.
+
+        What works along such an axis does nothing within a window, but belongs to the head: on a larger image the
+        classifier would do it over all cells.
+        """
+        places = [axis for axis in axes if axis > 1 or not self.is_standard()]
+        return 1 in self.extent and any(not self.axes[axis] for axis in places)
 
     def with_axes(self, axes: Axes) -> Field:
         """Returns the same map with other axes."""

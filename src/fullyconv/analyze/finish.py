@@ -75,7 +75,7 @@ def _find_activation(graph: Graph, name: str) -> _End:
         return _End(name)  # an activation of another shape, such as a softmax of each of several groups
     if isinstance(node.op, Pointwise) and node.op.name == "sigmoid":
         return _End(node.inputs[0], "sigmoid")
-    if isinstance(node.op, Softmax) and not node.op.log:
+    if isinstance(node.op, Softmax) and not node.op.log and node.outputs[0].shape[node.op.axis] > 1:
         before = node.outputs[0].shape[1 : node.op.axis]
         return _End(node.inputs[0], "softmax", 1 + sum(size > 1 for size in before))
     return _End(name)
@@ -88,14 +88,14 @@ def _make_output(graph: Graph, build: Build, fields: Mapping[str, Field], name: 
     _check_batch(graph, value, field)
     inner = _drop_ones(value)
     if field is None or not field.is_settled or field.is_spread:
-        return Output(name, "", (), (), inner)
+        return Output(name, "", (), (), inner, is_floating=value.is_floating)
     if not field.is_window_vector:
         field = build.pool_bins(node, field, "max", field.extent)  # bins of one cell: the cells as channels
     assert build.aim.grid_stride is not None  # set for the last walk
     field = build.bring_to_grid(node, field, build.aim.grid_stride)
     sizes = tuple(factor.size for factor in field.channels)
     order = tuple(field.channels.index(factor) for factor in field.logical_channels)
-    return Output(name, field.tensor, sizes, order, inner)
+    return Output(name, field.tensor, sizes, order, inner, is_floating=value.is_floating)
 
 
 def _drop_ones(value: Value) -> Shape:

@@ -304,6 +304,7 @@ class Output:
         shape: one window's values, `(d1, ...)`; axes of size 1 are dropped, one is left.
         activation: what leads from the logits to the output, "none" where it is one of the logits.
         activation_axis: the axis of `(N, d1, ..., Gy, Gx)` that a softmax runs over.
+        is_floating: whether it holds floating-point numbers; not the number of a class, say.
     """
 
     value: str
@@ -313,6 +314,7 @@ class Output:
     shape: Shape
     activation: Activation = "none"
     activation_axis: int = 1
+    is_floating: bool = True
 
 
 @dataclass(frozen=True, slots=True)

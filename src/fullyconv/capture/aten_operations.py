@@ -161,6 +161,9 @@ def _adaptive_avg_pool1d(use: Use) -> Normal:
 
 
 def _linear(use: Use) -> Normal:
+    """Refused: a bias of one value for all outputs."""
+    if use.name("bias") and use.shape("bias") != use.shape("weight")[:1]:
+        return None
     return Dense(), use.names("input", "weight", "bias")
 
 
@@ -172,7 +175,8 @@ def _matmul(use: Use) -> Normal:
 
 
 def _addmm(use: Use) -> Normal:
-    if (use["beta"], use["alpha"]) != (1, 1) or len(use.shape()) != 1:
+    """Refused: factors; a bias that is not one value for each output."""
+    if (use["beta"], use["alpha"]) != (1, 1) or use.shape() != use.shape("mat2")[1:]:
         return None
     return Dense(transposed=True), use.names("mat1", "mat2", "self")
 

@@ -64,6 +64,19 @@ def mixes_batch(module: nn.Module, image: Tensor) -> bool:
     return differs or any(not agree(own[0], own[1], PLACE_RTOL) for own in alone) or _needs_two(module, window, alone)
 
 
+def counts_batch(module: nn.Module, image: Tensor) -> bool:
+    """Returns whether a window's scores depend on how many windows share its batch.
+
+    Of a network that runs densely nothing else of a batch can matter, as its operations are all known to be local:
+    only a number that its forward made of the batch's size.
+
+    Args:
+        module: runs on `image`.
+        image: random `(B, C, height, width)`; nothing is to be found out where B is 1.
+    """
+    return len(image) > 1 and _needs_two(module, image[:1], _run(module, image))
+
+
 def _heal(beside: Tensor, own: Tensor) -> Tensor:
     """Returns scores with `own` in place of NaN, which says nothing: products of small matrices compute rows together.
 

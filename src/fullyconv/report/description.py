@@ -17,11 +17,13 @@ PROMISES = {
     "feature windows": "every score equals the classifier's head on that window of the feature map; "
     "crops differ, because a crop has padding where the image has pixels",
     "approximation": "an operation over the whole window was replaced by a local one, as asked; "
-    "the scores are near the classifier's, and equal to them on images of one window only",
+    "the scores equal the classifier's on images of one window only; verify measures how far they are on others",
 }
 BORDERS = {
     "image": "padding is at the image's border",
-    "first-order": "padding is at each window's border, to first order",
+    "first-order": "padding is at each window's border, to first order: every score is the sum of two runs, on bands "
+    "one window high and one window wide, less one on the whole image; it is near that of crops, and equal to it on "
+    "images of one window",
     "window": "padding is at each window's border, as in crops",
 }
 

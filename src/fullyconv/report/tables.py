@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fullyconv.card import Border
 from fullyconv.grid import Pair, format_size
 from fullyconv.report.description import BORDERS, PROMISES, Description
 from fullyconv.rewrite.report import TIERS
@@ -70,10 +71,10 @@ def _list_facts(description: Description, image_size: Pair | None) -> list[tuple
         ("activation", card.activation),
         ("preprocessing", _format_preprocessing(description)),
         ("tier", f"{report.tier}: {TIERS[report.tier]}"),
-        ("guarantee", f"{report.guarantee}: {PROMISES[report.guarantee]}"),
+        ("guarantee", f"{report.guarantee}{_name_runs(card.border)}: {PROMISES[report.guarantee]}"),
         *((" ", reason) for reason in report.guarantee_reasons),
         *([("border", BORDERS[card.border])] if report.guarantee_reasons or card.border != "image" else []),
-        ("shared arithmetic", f"{report.shared_flops:.1%} of it runs once for all windows"),
+        ("shared arithmetic", f"{report.shared_flops:.1%} of it runs once for all windows{_name_runs(card.border)}"),
         ("parameters", f"{description.parameters:,}"),
     ]
     if report.split:
@@ -103,3 +104,8 @@ def _make_layers(description: Description) -> Table:
 def format_shape(shape: Sequence[int] | None) -> str:
     """Returns a shape the way people write it; a dash for none."""
     return "x".join(str(size) for size in shape) if shape else "-"
+
+
+def _name_runs(border: Border) -> str:
+    """Returns what promises speak of where a score is the sum of several runs."""
+    return ", in each of the runs that are summed" if border == "first-order" else ""

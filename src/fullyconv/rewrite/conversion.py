@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from torch.export import ExportedProgram
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.analyze.spreading import APPROXIMATIONS
 from fullyconv.capture.agreement import check_agreement
-from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
+from fullyconv.capture.batching import MIXES_BATCH, counts_batch, mixes_batch
 from fullyconv.capture.export import find_input
 from fullyconv.capture.model_file import load_model_file
 from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
@@ -77,7 +78,10 @@ def convert(  # noqa: PLR0913  every option is one a user names
         OptionError: no window, or one that makes no sense; a stride or a layer that the network does not have.
     """
     check_border(border)
-    asked = Asked(stride, windowed_from, _read_approximations(approximate))
+    if channels is not None and channels < 1:
+        raise OptionError(f"channels: expected at least 1, got {channels}")
+    pixels = None if stride is None else _read_pair("stride", "(y, x)", stride)
+    asked = Asked(pixels, windowed_from, _read_approximations(approximate))
     if isinstance(model, OnnxModel) or is_onnx(model):
         from fullyconv.rewrite.onnx_conversion import convert_onnx
 
@@ -97,12 +101,12 @@ def convert(  # noqa: PLR0913  every option is one a user names
         image = find_input(module, window, channels)
         crops = _plan_crops(asked, window, str(error), alone=error.reads_values)
         return build_crops(module, image, card, crops).with_border(border)
-    plan = make_plan(captured.graph, stride=stride, windowed_from=windowed_from, approximate=asked.approximate)
+    plan = make_plan(captured.graph, stride=asked.stride, windowed_from=windowed_from, approximate=asked.approximate)
+    image = find_input(module, window, captured.graph.image.shape[1])
+    if mixes_batch(module, image) if plan.windowed else counts_batch(module, image):
+        crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH, alone=True)
+        return build_crops(module, image, card, crops).with_border(border)
     if plan.windowed:
-        image = find_input(module, window, captured.graph.image.shape[1])
-        if mixes_batch(module, image):
-            crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH, alone=True)
-            return build_crops(module, image, card, crops).with_border(border)
         captured = free_batch(captured, module)
     return build_dense(plan, captured, card).with_border(border)
 
@@ -189,10 +193,13 @@ def _plan_crops(asked: Asked, window: Pair, reason: str, *, alone: bool) -> Crop
 def _read_approximations(names: Iterable[str]) -> frozenset[str]:
     if names == "all":
         return frozenset(APPROXIMATIONS)
-    wrong = [name for name in names if name not in APPROXIMATIONS]
-    if wrong or isinstance(names, str):
-        raise OptionError(f"approximate: expected all, or some of {', '.join(APPROXIMATIONS)}; got {names}")
-    return frozenset(names)
+    known = ", ".join(APPROXIMATIONS)
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise OptionError(f"approximate: expected all, or some of {known} in a list; got {names}")
+    listed = tuple(names)
+    if not set(listed) <= set(APPROXIMATIONS):
+        raise OptionError(f"approximate: expected all, or some of {known}; got {', '.join(map(str, listed))}")
+    return frozenset(listed)
 
 
 def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:
@@ -200,6 +207,18 @@ def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:
         if card is None:
             raise OptionError("window: expected (height, width) of the crops the model was trained on; pass it")
         return card.window
-    if len(window) != 2 or not all(isinstance(size, int) and size > 0 for size in window):
-        raise OptionError(f"window: expected (height, width) in whole pixels, got {window}")
-    return int(window[0]), int(window[1])
+    sizes = _read_pair("window", "(height, width)", window)
+    if min(sizes) < 1:
+        raise OptionError(f"window: expected at least 1 pixel, got {window}")
+    return sizes
+
+
+def _read_pair(name: str, form: str, given: object) -> Pair:
+    """Returns two whole numbers, whatever type of integers they are."""
+    try:
+        numbers = tuple(index(number) for number in given)  # type: ignore[attr-defined]
+    except TypeError:
+        numbers = ()
+    if len(numbers) != 2:
+        raise OptionError(f"{name}: expected {form} in whole pixels, got {given}")
+    return numbers

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fullyconv.analyze.plan import FeatureMap
@@ -20,7 +19,7 @@ from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.rewrite.report import ConversionReport, describe_windows
-from fullyconv.runtime.torch_eager import Images, run_eagerly
+from fullyconv.runtime.torch_eager import Images, read_images, run_eagerly
 
 Margins = tuple[Pair, Pair]
 
@@ -70,9 +69,10 @@ class DenseModel:
             its own structure, one with more axes `(N, d1, ..., Gy, Gx)`.
 
         Raises:
-            ImageError: another rank, other channels, whole numbers, or smaller than the window.
+            ImageError: no tensor or array, no image, another rank, other channels, whole numbers, or smaller than
+                the window.
         """
-        self._check(torch.from_numpy(images) if isinstance(images, np.ndarray) else images)
+        self._check(read_images(images).shape)
         return run_eagerly(self.module, images)
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> DenseModel:
@@ -108,7 +108,7 @@ class DenseModel:
             border: "image", "first-order" or "window"; see `convert`.
 
         Raises:
-            OptionError: it is none of these.
+            OptionError: it is none of these, or first-order for outputs that are whole numbers.
         """
         check_border(border)
         module = self.module.with_border("image" if self.image_report.guarantee == "image crops" else border)
@@ -133,14 +133,9 @@ class DenseModel:
 
         (save_as_onnx if is_onnx(path) else save_dense)(self, Path(path))
 
-    def _check(self, images: torch.Tensor) -> None:
-        if images.dim() != 4 or images.shape[1] != self.card.channels:
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 4 or shape[1] != self.card.channels or not shape[0]:
             raise ImageError(
-                f"images: expected (N, {self.card.channels}, H, W), got {tuple(images.shape)}; "
+                f"images: expected (N, {self.card.channels}, H, W) with at least one image, got {tuple(shape)}; "
                 f"the network takes {self.card.channels} channels"
-            )
-        if not images.is_floating_point():
-            raise ImageError(
-                f"images: expected floats, preprocessed as dense.card.preprocessing says, got {images.dtype}; "
-                "fullyconv.images.prepare(image, dense.card) does it for 8-bit pixels"
             )

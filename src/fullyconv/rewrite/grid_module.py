@@ -13,6 +13,7 @@ from torch import nn
 
 from fullyconv.analyze.plan import Output
 from fullyconv.card import Border
+from fullyconv.errors import OptionError
 from fullyconv.grid import Grid
 from fullyconv.rewrite.borders import run_bands, run_windows
 from fullyconv.rewrite.program import OnnxProgram, Program
@@ -67,9 +68,18 @@ class GridModule(nn.Module):
         return self.program.logits != self.program.outputs
 
     def with_border(self, border: Border) -> Self:
-        """Returns the network with its padding elsewhere, on the same weights; itself where it is there."""
+        """Returns the network with its padding elsewhere, on the same weights; itself where it is there.
+
+        Raises:
+            OptionError: first-order sums of something that is no floating-point numbers.
+        """
         if self.program.border == border:
             return self
+        if border == "first-order" and not all(output.is_floating for output in self.program.outputs):
+            raise OptionError(
+                "border: expected image or window, because the model gives whole numbers or truth values, such as "
+                "the number of a class, which first-order cannot add up"
+            )
         other = copy.copy(self)
         other.program = replace(self.program, border=border)
         return other

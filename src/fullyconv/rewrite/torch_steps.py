@@ -156,7 +156,10 @@ def _lower_crop(low: Lowering) -> list[Instruction]:
 
 
 def _lower_bins(low: Lowering) -> list[Instruction]:
-    """One pool for each bin: its kernel is the bin, on the map without what lies outside of it in every window."""
+    """One pool for each bin: its kernel is the bin, on the map without what lies outside of it in every window.
+
+    A bin of one cell is that cell, whatever its number type.
+    """
     op: BinPool = low.op
     target = "aten.max_pool2d.default" if op.kind == "max" else "aten.avg_pool2d.default"
     calls: list[Instruction] = []
@@ -164,14 +167,17 @@ def _lower_bins(low: Lowering) -> list[Instruction]:
     for row in range(op.bins[0]):
         for column in range(op.bins[1]):
             spans = [find_bin(place, op.bins[axis], op.extent[axis]) for axis, place in ((0, row), (1, column))]
+            kernel = [stop - start for start, stop in spans]
+            steps = op.stride if kernel == [1, 1] else (1, 1)
             name, last = f"{low.step.output}/{row}/{column}", low.inputs[0]
             for axis, (start, stop) in enumerate(spans):
-                end = stop - op.extent[axis] or _TO_THE_END
-                calls.append(Call("aten.slice.Tensor", (Ref(last), 2 + axis, start, end), outputs=(f"{name}/{axis}",)))
-                last = f"{name}/{axis}"
-            kernel = [stop - start for start, stop in spans]
-            calls.append(Call(target, (Ref(last), kernel, list(op.stride)), outputs=(name,)))
-            parts.append(Ref(name))
+                end, cut = stop - op.extent[axis] or _TO_THE_END, f"{name}/{axis}"
+                calls.append(Call("aten.slice.Tensor", (Ref(last), 2 + axis, start, end, steps[axis]), outputs=(cut,)))
+                last = cut
+            if kernel != [1, 1]:
+                calls.append(Call(target, (Ref(last), kernel, list(op.stride)), outputs=(name,)))
+                last = name
+            parts.append(Ref(last))
     return [*calls, Call("aten.cat.default", (parts, 1), outputs=(low.step.output,))]
 
 

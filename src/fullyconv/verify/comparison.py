@@ -90,7 +90,7 @@ def judge(pairing: Pairing, dtype: torch.dtype, tolerance: float) -> Comparison:
     worst = None
     if not detail and pairing.found is not None and pairing.expected is not None:
         found, expected = drop_ones(pairing.found), drop_ones(pairing.expected)
-        differences = (found - expected).abs().reshape(len(expected), -1).amax(1)
+        differences = (_as_floats(found) - _as_floats(expected)).abs().reshape(len(expected), -1).amax(1)
         max_abs = float(differences.max())
         max_rel = measure_relative(found, expected)
         worst = pairing.cells[int(differences.argmax())]
@@ -113,10 +113,16 @@ def judge(pairing: Pairing, dtype: torch.dtype, tolerance: float) -> Comparison:
 
 def measure_relative(found: Tensor, expected: Tensor) -> float:
     """Returns `max|found - expected| / max|expected|`; 0 for equal tensors, infinity beside zeros."""
+    found, expected = _as_floats(found), _as_floats(expected)
     difference, largest = float((found - expected).abs().max()), float(expected.abs().max())
     if difference == 0:
         return 0.0
     return difference / largest if largest > 0 else math.inf
+
+
+def _as_floats(values: Tensor) -> Tensor:
+    """Returns whole numbers and truth values as float64, in which they can be subtracted."""
+    return values if values.is_floating_point() else values.double()
 
 
 def measure_noise(single: Tensor | None, double: Tensor | None) -> float:
@@ -130,9 +136,10 @@ def measure_noise(single: Tensor | None, double: Tensor | None) -> float:
 def _find_fault(found: Tensor | None, expected: Tensor | None, dtype: torch.dtype) -> str:
     if found is None or expected is None:
         return "nothing to compare"
+    wanted = dtype if expected.is_floating_point() else expected.dtype  # the number of a class is whole in any case
     for name, tensor in (("the original", expected), ("the converted network", found)):
-        if tensor.dtype != dtype:
-            return f"{name} gives {tensor.dtype} for {dtype}"
+        if tensor.dtype != wanted:
+            return f"{name} gives {tensor.dtype} for {wanted}"
         if not tensor.isfinite().all():
             return f"{name} gives NaN or infinity"
     if drop_ones(found).shape != drop_ones(expected).shape:

@@ -89,7 +89,9 @@ def find_cut(original: Original, probe: Probe) -> Cut:
     Raises:
         SplitError: no call makes one of the tensors, or the head depends on more than them.
     """
-    search = _Search([original.fill_batch(split.value.to(original.dtype)) for split in probe.splits])
+    dtype = original.dtype
+    values = [split.value.to(dtype) if split.value.is_floating_point() else split.value for split in probe.splits]
+    search = _Search([original.fill_batch(value) for value in values])
     recorder = RouteRecorder()
     original.run(probe.image, recorder, search)
     for split, places in zip(probe.splits, search.found, strict=True):
@@ -212,4 +214,6 @@ def _recognise(made: Tensor, wanted: Tensor) -> bool:
 
 
 def _is_same(found: Tensor, wanted: Tensor, limits: Mapping[torch.dtype, float]) -> bool:
+    if not wanted.is_floating_point():
+        return torch.equal(found, wanted)
     return bool((found - wanted).abs().max() <= limits[wanted.dtype] * wanted.abs().max())

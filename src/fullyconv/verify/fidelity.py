@@ -28,7 +28,8 @@ class Fidelity:
         correlation: Pearson's, of the logits (of the scores, if there is no last activation); None if they
             are constant.
         top1_agreement: share of windows for which both name the same class. With a single logit: for which
-            both are on the same side of 0. None for a single score without activation: it names no class.
+            both are on the same side of 0; of whole numbers, for which both are the same. None for a single score
+            without activation: it names no class.
         worst_cell: image of the batch, row and column where scores differ most.
         worst_box_xyxy: that window, half-open, in pixels.
         worst_part: the ninth of the image, such as "top left", whose windows differ most on average; None if
@@ -113,7 +114,9 @@ def measure_fidelity(
     has_logits = dense.logits is not None and expected.logits is not None
     pair = (dense.logits, expected.logits) if has_logits else (dense.scores, expected.scores)
     found, wanted = (values.reshape(len(values), -1).double() for values in pair if values is not None)
-    largest = (drop_ones(dense.scores) - drop_ones(expected.scores)).abs().reshape(len(found), -1).amax(1)
+    largest = (
+        (drop_ones(dense.scores).double() - drop_ones(expected.scores).double()).abs().reshape(len(found), -1).amax(1)
+    )
     worst = scene.cells[int(largest.argmax())]
     part, part_difference = _find_worst_part(scene, difference)
     moved = None if yardstick is None else float(_average(yardstick.scores[output], expected.scores).mean())
@@ -125,7 +128,7 @@ def measure_fidelity(
         max_difference=float(largest.max()),
         mean_difference=float(difference.mean()),
         correlation=_correlate(found.reshape(-1), wanted.reshape(-1)),
-        top1_agreement=_agree(found, wanted, has_logits),
+        top1_agreement=_agree(found, wanted, has_logits, is_whole=not dense.scores.is_floating_point()),
         worst_cell=worst,
         worst_box_xyxy=scene.grid.box_xyxy((worst[1], worst[2])),
         worst_part=part,
@@ -138,7 +141,7 @@ def measure_fidelity(
 
 def _average(found: Tensor, expected: Tensor) -> Tensor:
     """Returns the mean absolute difference of each window, `(B,)`."""
-    return (drop_ones(found) - drop_ones(expected)).abs().reshape(len(found), -1).double().mean(1)
+    return (drop_ones(found).double() - drop_ones(expected).double()).abs().reshape(len(found), -1).mean(1)
 
 
 def _find_worst_part(scene: Scene, difference: Tensor) -> tuple[str | None, float]:
@@ -168,7 +171,9 @@ def _correlate(found: Tensor, expected: Tensor) -> float | None:
     return float(torch.corrcoef(torch.stack([found, expected]))[0, 1])
 
 
-def _agree(found: Tensor, expected: Tensor, has_logits: bool) -> float | None:
+def _agree(found: Tensor, expected: Tensor, has_logits: bool, *, is_whole: bool) -> float | None:
+    if is_whole:
+        return float((found == expected).all(1).double().mean())
     if found.shape[1] > 1:
         return float((found.argmax(1) == expected.argmax(1)).double().mean())
     return float(((found > 0) == (expected > 0)).double().mean()) if has_logits else None

@@ -43,17 +43,16 @@ def _locate(name: str, maps: tuple[Tensor, Tensor, Tensor], stride_px: Pair) -> 
     window, taller, wider = maps
     rows = _measure_axis(name, window, taller, stride_px[0])
     columns = _measure_axis(name, window, wider, stride_px[1])
-    if rows[0] is not None and rows[0] == columns[0]:
+    if rows[0] == columns[0]:
         raise ModelError(f"{name}: expected height and width on axes of their own, both are on axis {rows[0]}")
     return MapAxes(name, (rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
 
 
-def _measure_axis(name: str, window: Tensor, larger: Tensor, stride: int) -> tuple[int | None, int, int]:
+def _measure_axis(name: str, window: Tensor, larger: Tensor, stride: int) -> tuple[int, int, int]:
     """Returns the axis that grew, its length for a window, and the pixels between its cells."""
     grown = [axis for axis, size in enumerate(window.shape) if larger.shape[axis : axis + 1] != (size,)]
-    if not grown and larger.shape == window.shape:
-        return None, 1, stride
-    cells = larger.shape[grown[0]] - window.shape[grown[0]] if larger.dim() == window.dim() else 0
+    is_told = grown and larger.dim() == window.dim()
+    cells = larger.shape[grown[0]] - window.shape[grown[0]] if is_told else 0
     if len(grown) != 1 or grown[0] == 0 or cells <= 0 or _GROWTH * stride % cells:
         raise ModelError(
             f"{name}: expected a map that grows along one axis, by whole cells, with {_GROWTH * stride} pixels; "

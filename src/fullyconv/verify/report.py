@@ -80,7 +80,8 @@ def _write_lines(report: VerifyReport) -> Iterator[str]:
         verdict = equal if report.passed else "FAILED"
     elif report.passed and not report.checked_beyond_window:
         verdict = "passed at window size only; nothing larger could be checked"
-    yield f"{verdict} (promised: {report.guarantee}; seed {report.seed})"
+    runs = ", by each of the runs that border first-order sums" if report.border == "first-order" else ""
+    yield f"{verdict} (promised: {report.guarantee}{runs}; seed {report.seed})"
     for guarantee, dtype in dict.fromkeys((item.guarantee, item.dtype) for item in report.comparisons):
         yield _summarise([item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)])
     yield from (f"  failed: {_describe(item)}" for item in report.comparisons if not item.passed)

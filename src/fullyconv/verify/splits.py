@@ -51,13 +51,13 @@ class MapAxes:
 
     Attributes:
         name: what the conversion calls it.
-        axis: which axis of `(N, ...)` it is, None if the map does not grow with the image.
+        axis: which axis of `(N, ...)` it is.
         extent: cells that one window covers.
         stride_px: pixels between neighbouring cells.
     """
 
     name: str
-    axis: tuple[int | None, int | None]
+    axis: Pair
     extent: Pair
     stride_px: Pair
 
@@ -76,8 +76,6 @@ def _cut_patch(feature_map: Tensor, axes: MapAxes, grid: Grid, cell: Cell) -> Te
     for axis, number, score_stride, stride, extent in zip(
         axes.axis, cell[1:], grid.stride_px, axes.stride_px, axes.extent, strict=True
     ):
-        if axis is None:
-            continue
         start, rest = divmod(number * score_stride, stride)
         if rest or start + extent > feature_map.shape[axis]:
             raise ModelError(

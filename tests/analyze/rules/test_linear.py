@@ -35,6 +35,18 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "a bias of one value": (
+        lambda x, f: F.linear(pooled(x), f.weight, f.bias[:1]),
+        5,
+        {"f": nn.Linear(6, 5)},
+        "may mix the values of a whole window",
+    ),
+    "a bias of one value, added": (
+        lambda x, f: torch.addmm(f.bias[:1], pooled(x), f.weight.t()),
+        5,
+        {"f": nn.Linear(6, 5)},
+        "may mix the values of a whole window",
+    ),
     "a product of two values": (
         lambda x: (x.flatten(2) @ x.flatten(2).transpose(1, 2)).flatten(1),
         36,

@@ -24,6 +24,8 @@ ACCEPTED = {
 }
 
 REFUSED = {
+    "a count over positions": (lambda x: (x > 0).sum((2, 3)).float(), 6, {}, "pools whole numbers or truth values"),
+    "whether any is": (lambda x: (x > 0).amax((2, 3)).float(), 6, {}, "pools whole numbers or truth values"),
     "a mean in another precision": (
         lambda x: x.mean((2, 3), dtype=torch.float64).float(),
         6,

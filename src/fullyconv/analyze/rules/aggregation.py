@@ -78,10 +78,10 @@ def _take(node: Node, field: Field, kinds: set[Kind], build: Build) -> Field:
     x, columns, column_step = _contract(field.x, 1, Kind.X in kinds, build)
     step = WindowStatistic(op.kind, op.parameter, (rows, columns), (row_step, column_step), Kind.CHANNEL in kinds)
     tensor = build.emit(node, step, (field.tensor,))
-    in_head = field.in_head
+    in_head = field.in_head or field.may_span_window(op.axes)
     if kinds & {Kind.Y, Kind.X}:
         name, kind, in_head = node.layer or node.name, f"{op.kind} of the whole window", True
-        build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape, (rows, columns)))
+        build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape[1:], (rows, columns)))
     axes = _drop_axes(drop_factors(field.axes, tuple(kinds)), op)
     channels = () if Kind.CHANNEL in kinds else field.channels
     return replace(field, tensor=tensor, axes=axes, channels=channels, y=y, x=x, in_head=in_head)

@@ -75,7 +75,7 @@ def carry_adaptive_pool(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if isinstance(field, Refusal):
         return field
     if op.bins == field.extent:
-        return (field,)
+        return (replace(field, in_head=True),)
     if op.bins == (1, 1):
         return (pool_window(node, field, WindowPool(op.kind, field.extent, (1, 1)), build),)
     binned = field.with_axes(make_map_axes(field.axes[0], field.axes[1], op.bins))
@@ -101,7 +101,7 @@ def pool_window(node: Node, field: Field, op: WindowPool, build: Build) -> Field
         pool = replace(op, stride=(steps[0], steps[1]), padding=((0, 0), (0, 0)), ceil_mode=False)
         tensor = build.emit(node, pool, (field.tensor,))
         kind, name = f"pool of the whole window, {op.kind}", node.layer or node.name
-        build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape, op.kernel))
+        build.note_layer(node, RewrittenLayer(name, kind, node.outputs[0].shape[1:], op.kernel))
         y, x = (contract(line, step) if done else line for line, step, done in zip(lines, steps, pooled, strict=True))
         field = replace(field, tensor=tensor, y=y, x=x, in_head=True)
     kinds = tuple(kind for kind, line in ((Kind.Y, field.y), (Kind.X, field.x)) if line.extent == 1)

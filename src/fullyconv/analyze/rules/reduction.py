@@ -19,7 +19,7 @@ def carry_reduction(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A reduction over rows, columns or both is a pool of the trained size at every cell of the grid.
 
     Over channels, or some factors of them, it stays within each cell. Over channels and cells, it is one after
-    the other. Refused: over the batch.
+    the other. Refused: over the batch; of whole numbers and truth values over rows or columns.
     """
     op = node.op
     assert isinstance(op, Reduce)
@@ -27,14 +27,17 @@ def carry_reduction(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if isinstance(field, Refusal):
         return field
     factors = flatten(tuple(field.axes[axis] for axis in op.axes))
+    in_head = field.in_head or field.may_span_window(op.axes)
     channels, area = select(factors, Kind.CHANNEL), select(factors, Kind.Y, Kind.X)
     if select(factors, Kind.BATCH):
         return Refusal("reduces over the batch")
+    if area and not node.outputs[0].is_floating:
+        return Refusal("pools whole numbers or truth values, which no pool takes")
     if area:
         field = pool_window(node, field, _make_pool(op, field, {factor.kind for factor in area}), build)
     if channels:
         field = _reduce_channels(node, field, channels, build)
-    return (field.with_axes(_drop_axes(field.axes, op)),)
+    return (replace(field, axes=_drop_axes(field.axes, op), in_head=field.in_head or in_head),)
 
 
 def _reduce_channels(node: Node, field: Field, reduced: Axis, build: Build) -> Field:

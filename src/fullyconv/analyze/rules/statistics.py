@@ -23,6 +23,7 @@ class _Statistics:
         eps: what is added to the variance.
         weight_shape: of scale and shift, as they meet the field's axes from `weight_axis` on.
         weight_axis: see above.
+        axes: those that the statistics run over.
     """
 
     groups: int
@@ -30,6 +31,7 @@ class _Statistics:
     eps: float
     weight_shape: Shape
     weight_axis: int
+    axes: range
 
 
 @rule(Norm)
@@ -56,7 +58,9 @@ def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if select(flatten(field.axes[kept:]), Kind.BATCH):
         return Refusal("its statistics run over the batch")
     groups = prod(factor.size for factor in select(flatten(field.axes[:kept]), Kind.CHANNEL))
-    statistics = _Statistics(groups, _find_extent(field, kept), op.eps, field.shape[kept:], kept)
+    statistics = _Statistics(
+        groups, _find_extent(field, kept), op.eps, field.shape[kept:], kept, range(kept, len(field.axes))
+    )
     return _normalise(node, field, statistics, build)
 
 
@@ -81,7 +85,8 @@ def carry_group_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if select(field.axes[1], Kind.Y, Kind.X):
         return Refusal("its groups are parts of an axis with rows or columns in it")
     shape = (field.shape[1], *(1 for _ in field.axes[2:]))
-    return _normalise(node, field, _Statistics(op.groups, _find_extent(field, 1), op.eps, shape, 1), build)
+    axes = range(1, len(field.axes))
+    return _normalise(node, field, _Statistics(op.groups, _find_extent(field, 1), op.eps, shape, 1, axes), build)
 
 
 def _find_extent(field: Field, kept: int) -> Pair:
@@ -96,6 +101,7 @@ def _normalise(node: Node, field: Field, statistics: _Statistics, build: Build) 
     if isinstance(weights, Refusal):
         return weights
     extent = statistics.extent
+    in_head = field.in_head or field.may_span_window(statistics.axes)
     if extent != (1, 1):
         if field.in_head or node.name not in build.aim.spread:
             return Refusal("its statistics are those of a whole window", "" if field.in_head else "own")
@@ -103,7 +109,7 @@ def _normalise(node: Node, field: Field, statistics: _Statistics, build: Build) 
     tensor = build.emit(node, SlidingNorm(statistics.groups, extent, statistics.eps), (field.tensor,), weights)
     y = field.y.widen_to_window() if extent[0] > 1 else field.y
     x = field.x.widen_to_window() if extent[1] > 1 else field.x
-    return (replace(field, tensor=tensor, y=y, x=x),)
+    return (replace(field, tensor=tensor, y=y, x=x, in_head=in_head),)
 
 
 def _lay_out_weights(
