@@ -29,7 +29,7 @@ def test_prints_a_table_and_draws_a_picture(files: tuple[Path, Path], capsys: py
     chart = model.with_name("chart.png")
     assert main(["tradeoff", str(model), str(image), "--splits", "3", "-o", str(chart)]) == 0
     printed = capsys.readouterr().out
-    assert "MMAC" in printed and "image" in printed and "(latest)" in printed
+    assert "products" in printed and "image" in printed and "(latest)" in printed
     with Image.open(chart) as picture:
         assert picture.size == (900, 560)
 

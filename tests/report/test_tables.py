@@ -97,3 +97,13 @@ def test_first_order_promises_nothing_of_the_sum():
     assert "4x1x1 4x4" in text  # the pool, of one window
     report = fullyconv.verify(dense, padded)
     assert str(report).startswith("passed (promised: feature windows, by each of the runs that border first-order sums")
+
+
+def test_many_reasons_are_counted():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(6)]
+    described = describe(fullyconv.convert(nn.Sequential(*layers, nn.Flatten(), nn.Linear(3 * 64, 2)), (8, 8)))
+    text = print_plain(lay_out_description(described))
+    assert text.count("pads rows by 1 and 1") == 3
+    assert "3 more like these" in text
+    assert len(described.to_dict()["report"]["guarantee_reasons"]) == 6

@@ -57,7 +57,7 @@ def tradeoff(  # noqa: PLR0913 - one for each option
     if as_json:
         print_json([asdict(point) for point in points])
         return
-    head = ("windows from", "MMAC a window", "shared", "mean difference", "correlation", "same class")
+    head = ("windows from", "million products a window", "shared", "mean difference", "correlation", "same class")
     print_rich(make_table(head, [_write_row(point) for point in points]))
     print_rich(
         f"{points[0].windows} windows compared with pixel crops. fullyconv convert --windowed-from NAME splits there; "

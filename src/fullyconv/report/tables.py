@@ -12,7 +12,7 @@ from rich.text import Text
 from fullyconv.card import Border
 from fullyconv.grid import Pair, format_size
 from fullyconv.report.description import BORDERS, PROMISES, Description
-from fullyconv.rewrite.report import TIERS
+from fullyconv.rewrite.report import TIERS, shorten
 
 __all__ = ["count_scores", "lay_out_description", "make_facts", "make_table"]
 
@@ -72,7 +72,7 @@ def _list_facts(description: Description, image_size: Pair | None) -> list[tuple
         ("preprocessing", _format_preprocessing(description)),
         ("tier", f"{report.tier}: {TIERS[report.tier]}"),
         ("guarantee", f"{report.guarantee}{_name_runs(card.border)}: {PROMISES[report.guarantee]}"),
-        *((" ", reason) for reason in report.guarantee_reasons),
+        *((" ", reason) for reason in shorten(report.guarantee_reasons)),
         *([("border", BORDERS[card.border])] if report.guarantee_reasons or card.border != "image" else []),
         ("shared arithmetic", f"{report.shared_flops:.1%} of it runs once for all windows{_name_runs(card.border)}"),
         ("parameters", f"{description.parameters:,}"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
 from fullyconv.analyze.plan import Guarantee, Plan, RewrittenLayer
+
+# A residual network pads in fifty layers, and nobody reads fifty lines; the JSON has them all.
+_FEW = 3
 
 TIERS = {1: "convolutional", 2: "shared trunk, windowed head", 3: "local approximation"}
 
@@ -51,9 +55,19 @@ class ConversionReport:
               for layer in self.layers),
             *(f"  windowed because of {reason}" for reason in self.reasons),
             *(f"  approximated: {how}" for how in self.approximations),
-            *(f"  not crops because {reason}" for reason in self.guarantee_reasons),
+            *(f"  not crops because {reason}" for reason in shorten(self.guarantee_reasons)),
         ]  # fmt: skip
         return "\n".join(lines)
+
+
+def shorten(reasons: Sequence[str]) -> list[str]:
+    """Returns the first few of many reasons, and how many more there are.
+
+    >>> shorten(["a", "b", "c", "d", "e", "f"])
+    ['a', 'b', 'c', '3 more like these']
+    """
+    kept = list(reasons[:_FEW])
+    return [*kept, f"{len(reasons) - _FEW} more like these"] if len(reasons) > _FEW else kept
 
 
 def make_report(plan: Plan) -> ConversionReport:
