@@ -123,7 +123,7 @@ def _write_failures(rows: Sequence[Row]) -> Iterator[str]:
 
 def _describe_failure(row: Row) -> str:
     message = " ".join(_PATH.sub("", str(row.get("message", ""))).split())
-    return f"{row['key']}: {row['outcome']}: {message[:220]}"
+    return f"{row['key']}: {row['outcome']}: {message.split('. ')[0][:220]}"
 
 
 def _write_suite(suite: str, rows: Sequence[Row]) -> Iterator[str]:
