@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from fullyconv.rewrite.structure import fill_structure
 from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES
 
 
-class GridModule(nn.Module):
+class GridModule(nn.Module, ABC):
     """A dense network: `(N, C, H, W)` of any size from the window on -> `(N, K, Gy, Gx)`.
 
     Attributes:
@@ -95,9 +96,9 @@ class GridModule(nn.Module):
             return run_bands(run, images, self.grid)
         return run_windows(run, images, self.grid) if self.program.border == "window" else run(images)
 
+    @abstractmethod
     def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         """Returns outputs `(N, d1, ..., Gy, Gx)`, with padding at the image's border."""
-        raise NotImplementedError
 
 
 def shape_scores(scores: torch.Tensor, output: Output) -> torch.Tensor:
