@@ -17,7 +17,7 @@ from fullyconv.card import Border
 from fullyconv.errors import OptionError
 from fullyconv.grid import Grid
 from fullyconv.rewrite.borders import run_bands, run_windows
-from fullyconv.rewrite.program import OnnxProgram, Program
+from fullyconv.rewrite.program import GridProgram
 from fullyconv.rewrite.structure import fill_structure
 from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES
 
@@ -30,10 +30,10 @@ class GridModule(nn.Module, ABC):
         memory_bytes: what the windows of one batch may take, where a part runs on windows.
     """
 
-    program: Program | OnnxProgram
+    program: GridProgram
     memory_bytes: int
 
-    def __init__(self, program: Program | OnnxProgram) -> None:
+    def __init__(self, program: GridProgram) -> None:
         """Takes a program."""
         super().__init__()
         self.program = program

@@ -44,33 +44,42 @@ class WindowedHead:
     window_values: int
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A dense network.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridProgram:
+    """What every dense network has, whatever runs it.
 
     Attributes:
         image: the name of the input.
         window: `(height, width)` in pixels.
         stride: `(sy, sx)` in pixels.
-        instructions: the shared part.
-        head: the windowed part, None in tier 1.
         outputs: of the whole.
         logits: of the whole, before a last softmax or sigmoid.
         structure: the model's own output structure: a dict, list or tuple of such, or the place of an output.
-        align: whether images are padded to window + k*stride.
         border: where the padding of its layers is.
     """
 
     image: str
     window: Pair
     stride: Pair
-    instructions: tuple[Instruction, ...]
-    head: WindowedHead | None
     outputs: tuple[Output, ...]
     logits: tuple[Output, ...]
     structure: Any
-    align: bool
     border: Border = "image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program(GridProgram):
+    """A dense network for torch.
+
+    Attributes:
+        instructions: the shared part.
+        head: the windowed part, None in tier 1.
+        align: whether images are padded to window + k*stride.
+    """
+
+    instructions: tuple[Instruction, ...]
+    head: WindowedHead | None
+    align: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,32 +99,18 @@ class OnnxHead:
     window_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxProgram:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxProgram(GridProgram):
     """A dense network that onnxruntime runs.
 
     Attributes:
-        image: the name of the input.
-        window: `(height, width)` in pixels.
-        stride: `(sy, sx)` in pixels.
         names: for each dense tensor that logits or windows are made of, its name in the model.
         head: the windowed part, None in tier 1.
-        outputs: of the whole.
-        logits: of the whole, before a last softmax or sigmoid.
-        structure: the model's own output structure: a dict by name, or the place of the only output.
         dtype: of the images, as numpy calls it.
         bytes_per_pixel: about what running it takes for each pixel of the image.
-        border: where the padding of its layers is.
     """
 
-    image: str
-    window: Pair
-    stride: Pair
     names: Mapping[str, str]
     head: OnnxHead | None
-    outputs: tuple[Output, ...]
-    logits: tuple[Output, ...]
-    structure: Any
     dtype: str
     bytes_per_pixel: int
-    border: Border = "image"
