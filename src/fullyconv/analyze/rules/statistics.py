@@ -45,9 +45,7 @@ def carry_layer_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     op = node.op
     assert isinstance(op, Norm)
-    if any(value is not None for value in inputs[1:]):
-        return Refusal("its weights depend on the image")
-    field = build.prepare(node, get_field(inputs))
+    field = _prepare(node, inputs, build)
     if isinstance(field, Refusal):
         return field
     if op.axes == 1 and field.is_channel_axis(len(field.axes) - 1):
@@ -75,9 +73,7 @@ def carry_group_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """
     op = node.op
     assert isinstance(op, GroupNorm)
-    if any(value is not None for value in inputs[1:]):
-        return Refusal("its weights depend on the image")
-    field = build.prepare(node, get_field(inputs))
+    field = _prepare(node, inputs, build)
     if isinstance(field, Refusal):
         return field
     if select(field.axes[0], Kind.CHANNEL, Kind.Y, Kind.X) or select(flatten(field.axes[1:]), Kind.BATCH):
@@ -87,6 +83,13 @@ def carry_group_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     shape = (field.shape[1], *(1 for _ in field.axes[2:]))
     axes = range(1, len(field.axes))
     return _normalise(node, field, _Statistics(op.groups, _find_extent(field, 1), op.eps, shape, 1, axes), build)
+
+
+def _prepare(node: Node, inputs: Inputs, build: Build) -> Field | Refusal:
+    """Returns the prepared field of a norm whose scale and shift are constants."""
+    if any(value is not None for value in inputs[1:]):
+        return Refusal("its weights depend on the image")
+    return build.prepare(node, get_field(inputs))
 
 
 def _find_extent(field: Field, kept: int) -> Pair:
