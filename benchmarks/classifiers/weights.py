@@ -24,8 +24,8 @@ _LAYERS = (*_CONVOLUTIONS, nn.Linear)
 # pool most variation away, and in the last layer of EfficientNet-B0 that made 1e-4 of the scores, in the original.
 _LEAST_VARIATION = 0.3
 
-# Norms give a third of what passes beside them, as in trained residual networks: from one block to the next,
-# rounding then grows by 1.1 where it grew by 1.6, which counts in networks of fifty blocks.
+# Norms give a third of what passes beside them, so that a residual branch adds little rounding to the sum: in
+# networks of fifty blocks it grew from one to the next until it was as large as the scores.
 _NORM_DEVIATION = 1 / 3
 
 
