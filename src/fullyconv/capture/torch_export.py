@@ -185,7 +185,8 @@ class _Reader:
     def __init__(self, program: ExportedProgram) -> None:
         self.names: dict[fx.Node, Any] = {}  # a tensor's name, or a tuple of them
         self.tensors: dict[str, torch.Tensor] = {}
-        self.exact: dict[str, torch.Tensor] = {}  # computed constants before they are rounded
+        self.exact: dict[str, torch.Tensor] = {}  # computed constants before they are rounded, while still read
+        self.unread = {node: len(node.users) for node in program.graph.nodes}
         self.shapes: dict[str, Shape] = {}
         self.nodes: list[Node] = []
         self.calls: dict[str, Call] = {}
@@ -219,6 +220,14 @@ class _Reader:
             self._fold(call, outputs)
         else:
             self.nodes.append(self._make_node(node, call, outputs))
+        self._forget(node)
+
+    def _forget(self, node: fx.Node) -> None:
+        """Drops the float64 values that nothing after `node` reads; the rounded ones stay."""
+        for used in node.all_input_nodes:
+            self.unread[used] -= 1
+            if not self.unread[used]:
+                self.exact.pop(str(self.names.get(used)), None)
 
     def _make_call(self, node: fx.Node, outputs: tuple[Value, ...]) -> Call:
         def leaf(arg: Any) -> Any:
