@@ -13,7 +13,21 @@ from math import prod
 
 from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.fields import Field
-from fullyconv.graph import Concat, Conv, Dense, Node, Pair, Permute, Regroup, Shape, Slice, SpaceToDepth, WindowPool
+from fullyconv.graph import (
+    Concat,
+    Conv,
+    Dense,
+    DepthToSpace,
+    Node,
+    Pair,
+    Permute,
+    Regroup,
+    Shape,
+    Slice,
+    SpaceToDepth,
+    Upsample,
+    WindowPool,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,9 @@ def follow(
         stride = _measure(inputs[0][0].axes[2:], stride)  # cells that were folded into its channels are read at once
     if isinstance(node.op, SpaceToDepth):
         return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
+    if isinstance(node.op, DepthToSpace | Upsample):
+        cells = node.op.block if isinstance(node.op, DepthToSpace) else node.op.times or (1, 1)
+        return make_nominal(shape, (max(stride[0] // cells[0], 1), max(stride[1] // cells[1], 1)))
     if isinstance(node.op, Conv | WindowPool):
         return make_nominal(shape, _stride_on(node.op, shapes[node.inputs[0]], stride))
     axes = _follow_axes(node, inputs[0][0].axes, shape)

@@ -253,7 +253,7 @@ class Step:
 
     Attributes:
         op: an operation of this file or of `rearrangement`, or Conv, WindowPool, ChannelAffine, PRelu, Softmax,
-            Concat, Pad.
+            Concat, Upsample, Pad.
         inputs: dense tensors, or Weight for a constant that takes part value by value.
         weights: in the operation's order; None for a missing one.
         output: a dense tensor.
