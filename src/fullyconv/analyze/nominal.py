@@ -22,9 +22,12 @@ from fullyconv.graph import (
     Pair,
     Permute,
     Regroup,
+    Select,
     Shape,
     Slice,
     SpaceToDepth,
+    Split,
+    Unbind,
     Upsample,
     WindowPool,
 )
@@ -80,18 +83,24 @@ def read_nominal(field: Field) -> Nominal:
 
 
 def follow(
-    node: Node, known: Mapping[str, Nominal], shapes: Mapping[str, Shape], field: Field | None = None
+    node: Node,
+    known: Mapping[str, Nominal],
+    shapes: Mapping[str, Shape],
+    field: Field | None = None,
+    *,
+    place: int = 0,
 ) -> Nominal:
-    """Returns what is known about a node's outputs.
+    """Returns what is known about one output of a node.
 
     Args:
         node: any.
         known: what is known about its inputs; constants have no entry.
         shapes: of all values at window size.
-        field: of its first output, where it has one.
+        field: of the output, where it has one.
+        place: which output.
     """
     inputs = [(known[name], shapes[name]) for name in node.inputs if name in known] or [(Nominal(), ())]
-    shape = node.outputs[0].shape
+    shape = node.outputs[place].shape
     stride = max(one.stride[0] for one, _ in inputs), max(one.stride[1] for one, _ in inputs)
     kept = next((one for one, own in inputs if one.axes is not None and own == shape), None)
     if kept is not None and not isinstance(node.op, _REORDERS):
@@ -134,15 +143,24 @@ def _follow_axes(node: Node, axes: tuple[Parts, ...] | None, shape: Shape) -> tu
         return tuple(axes[axis] for axis in node.op.order)
     if isinstance(node.op, Regroup):
         return _regroup(axes, shape)
-    if isinstance(node.op, Slice) and len(axes[node.op.axis]) == 1:
-        (part,) = axes[node.op.axis]
-        taken = Part(shape[node.op.axis], part.kind, part.stride * node.op.step)
-        return (*axes[: node.op.axis], (taken,), *axes[node.op.axis + 1 :])
     if isinstance(node.op, Dense):
         return (*axes[:-1], (Part(shape[-1]),))
-    if isinstance(node.op, Concat):
-        return (*axes[: node.op.axis], (Part(shape[node.op.axis]),), *axes[node.op.axis + 1 :])
+    if isinstance(node.op, Select | Unbind):
+        return (*axes[: node.op.axis], *axes[node.op.axis + 1 :])
+    if isinstance(node.op, Concat | Split | Slice):
+        taken = _take(node.op, axes[node.op.axis], shape[node.op.axis])
+        return None if taken is None else (*axes[: node.op.axis], taken, *axes[node.op.axis + 1 :])
     return None
+
+
+def _take(op: Concat | Split | Slice, axis: Parts, size: int) -> Parts | None:
+    """Returns an axis of which a part is taken, or that is joined to others."""
+    if isinstance(op, Concat) or all(part.kind is Kind.CHANNEL for part in axis):
+        return (Part(size),)
+    if len(axis) > 1:
+        return None
+    step = op.step if isinstance(op, Slice) else 1
+    return (Part(size, axis[0].kind, axis[0].stride * step),)
 
 
 def _measure(axes: tuple[Parts, ...] | None, inherited: Pair) -> Pair:
