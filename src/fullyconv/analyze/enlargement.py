@@ -52,4 +52,5 @@ def find_repetition(op: Gather, size: int) -> int | None:
     True
     """
     times = len(op.indices) // size
-    return times if op.indices == tuple(place for place in range(size) for _ in range(times)) else None
+    repeated = tuple(place for place in range(size) for _ in range(times))
+    return times if times and op.indices == repeated else None

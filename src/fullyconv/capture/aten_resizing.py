@@ -45,8 +45,8 @@ def _count_cells(use: Use) -> Pair | None:
     rows, columns = (new // old for old, new in zip(before, after, strict=True))
     if (before[0] * rows, before[1] * columns) != after:
         return None
-    given = _find_factors(use)
-    return (rows, columns) if given is None or given == (rows, columns) else None
+    fits = all(factor in (None, cells) for factor, cells in zip(_find_factors(use), (rows, columns), strict=True))
+    return (rows, columns) if fits else None
 
 
 def _find_sizes(use: Use) -> tuple[Pair, Pair]:
@@ -55,9 +55,12 @@ def _find_sizes(use: Use) -> tuple[Pair, Pair]:
     return (before[0], before[1]), (after[0], after[1])
 
 
-def _find_factors(use: Use) -> tuple[float, float] | None:
-    given: Any = use.arguments.get("scale_factors") or (use.arguments.get("scales_h"), use.arguments.get("scales_w"))
-    return None if None in given else (given[0], given[1])
+def _find_factors(use: Use) -> tuple[float | None, float | None]:
+    """Returns the factors that are given, None where the sizes say them."""
+    given: Any = use.arguments.get("scale_factors")
+    if given:
+        return given[0], given[1]
+    return use.arguments.get("scales_h"), use.arguments.get("scales_w")
 
 
 def _repeats(use: Use, mode: str, times: Pair) -> bool:
@@ -65,12 +68,9 @@ def _repeats(use: Use, mode: str, times: Pair) -> bool:
 
     ATen divides in float32, which for some factors, such as 41, ends in the cell before. So it is tried out.
     """
-    before, after = _find_sizes(use)
-    factors = _find_factors(use)
-    for axis, cells in enumerate(times):
-        ramp = torch.arange(before[axis], dtype=torch.float32).view(1, 1, -1, 1)
-        how = {"size": (after[axis], 1)} if factors is None else {"scale_factor": (factors[axis], 1.0)}
-        if not torch.equal(F.interpolate(ramp, mode=mode, **how), ramp.repeat_interleave(cells, 2)):
+    for cells, size in zip(times, _find_sizes(use)[0], strict=True):
+        ramp = torch.arange(size, dtype=torch.float32).view(1, 1, -1, 1)
+        if not torch.equal(F.interpolate(ramp, (cells * size, 1), mode=mode), ramp.repeat_interleave(cells, 2)):
             return False
     return True
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from planning import check_crops, check_refused, pooled
+import fullyconv
+from planning import WINDOW, Between, check_crops, check_refused, pooled
 
 GENERATOR = torch.Generator().manual_seed(3)
 VECTORS = torch.randn(5, 6, generator=GENERATOR)
@@ -55,6 +56,10 @@ EXACT = {
 REFUSED = {
     "cosine of two values": (lambda x: cosine(pooled(x)[:, None], pooled(x)[:, :, None].repeat(1, 1, 6)), 6, {},
                              "compares values of the image with each other"),
+    "cosine with shorter numbers": (
+        lambda x: F.cosine_similarity(pooled(x)[:, None], VECTORS.half(), dim=-1), 5, {},
+        "vectors of different number types",
+    ),
     "cosine of rows": (lambda x: cosine(x, torch.ones(8, 1), 2).flatten(1), 36, {}, "than all channels"),
     "cosine of a part of the channels": (
         lambda x: cosine(x.unflatten(1, (2, 3)).mean((3, 4))[:, None], VECTORS[:, None, :3]).flatten(1), 10, {},
@@ -87,3 +92,17 @@ def test_equals_crops(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_refuses(name: str) -> None:
     check_refused(*REFUSED[name])
+
+
+def test_longer_numbers() -> None:
+    """The cells take the number type of the vectors, as in the classifier."""
+
+    def compare(x: torch.Tensor) -> torch.Tensor:
+        return F.cosine_similarity(pooled(x)[:, None], VECTORS.double(), dim=-1).float()
+
+    torch.manual_seed(0)
+    model = Between(compare, 5).eval()
+    dense = fullyconv.convert(model, WINDOW)
+    assert dense.report.tier == 1
+    report = fullyconv.verify(dense, model)
+    assert report.passed, str(report)

@@ -58,6 +58,18 @@ EXACT = {
         {"d": deep()},
     ),
     "a factor of one": (lambda x: pooled(up(x, "bilinear", scale_factor=1).tanh()), 6, {}),
+    "as exported programs spell it": (
+        lambda x: pooled(torch.ops.aten.upsample_nearest2d.default(x, [16, 12], 2.0).tanh()),
+        6,
+        {},
+    ),
+    "columns of a pooled row": (
+        lambda x: up(x.amax(2, keepdim=True), scale_factor=(1, 2)).softmax(1).flatten(1),
+        72,
+        {},
+    ),
+    "finer, then folded": (lambda x: pooled(F.pixel_unshuffle(up(x).tanh(), 4)), 96, {}),
+    "every other one of them": (lambda x: pooled(up(x)[:, :, ::2, 1::2].tanh()), 6, {}),
 }
 
 REFUSED = {
@@ -69,6 +81,13 @@ REFUSED = {
         {},
         "by no whole factor",
     ),
+    "by one factor that only rounds to a whole one": (
+        lambda x: torch.ops.aten.upsample_nearest2d.default(x, [16, 12], None, 2.1).mean((2, 3)),
+        6,
+        {},
+        "by no whole factor",
+    ),
+    "no rows": (lambda x: x[:, :, []].sum((2, 3)), 6, {}, "puts rows, columns or the batch in another order"),
     "by a factor that float32 misses": (
         lambda x, d: up(d(x), scale_factor=(41, 1)).mean((2, 3)),
         6,

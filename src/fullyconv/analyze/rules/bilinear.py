@@ -33,7 +33,7 @@ def carry_bilinear(node: Node, inputs: Inputs, build: Build) -> Outcome:
     tensor = _multiply(node, met, build)
     channels = build.make_channel(build.constants[node.inputs[2]].shape[0])
     y, x = join_lines(met)
-    in_head = any(value.in_head or len(value.axes) <= 2 for value in met)
+    in_head = any(value.in_head or (len(value.axes) <= 2 and not value.is_spread) for value in met)
     axes = (*met[0].axes[:-1], channels)
     return (replace(met[0], tensor=tensor, axes=axes, channels=channels, y=y, x=x, in_head=in_head),)
 

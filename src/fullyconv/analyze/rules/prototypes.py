@@ -18,7 +18,7 @@ def carry_cosine(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """The cosine between all channels and constant vectors is a 1x1 convolution of unit vectors.
 
     Refused: vectors that depend on the image; along rows or columns, or a part of the channels; constants that do
-    not hold one value for each channel, or that differ along an axis of the map.
+    not hold one value for each channel, that differ along an axis of the map, or of another number type.
     """
     assert isinstance(node.op, Opaque)
     if all(value is not None for value in inputs):
@@ -27,9 +27,10 @@ def carry_cosine(node: Node, inputs: Inputs, build: Build) -> Outcome:
     field = build.prepare(node, get_field(inputs, place))
     if isinstance(field, Refusal):
         return field
-    attributes = dict(node.op.attributes)
-    rank = len(node.outputs[0].shape) + 1
-    shape = build.constants[node.inputs[1 - place]].shape
+    attributes, vectors = dict(node.op.attributes), build.constants[node.inputs[1 - place]]
+    if vectors.dtype != node.outputs[0].dtype:
+        return Refusal("compares vectors of different number types")
+    rank, shape = len(node.outputs[0].shape) + 1, vectors.shape
     axes: Axes = ((),) * (rank - len(field.axes)) + field.axes
     shape = (1,) * (rank - len(shape)) + shape
     dim = int(attributes["dim"]) % rank  # type: ignore[call-overload]
@@ -37,9 +38,9 @@ def carry_cosine(node: Node, inputs: Inputs, build: Build) -> Outcome:
         return Refusal("compares something else than all channels with constant vectors")
     others = tuple(axis for axis in range(rank) if axis != dim)
     count = prod(shape[axis] for axis in others)
-    vectors = Layout(shape, (*others, dim), tuple(shape[axis] for axis in (*others, dim)), (count, shape[dim], 1, 1))
+    ordered = Layout(shape, (*others, dim), tuple(shape[axis] for axis in (*others, dim)), (count, shape[dim], 1, 1))
     step = CosineSimilarity(float(attributes["eps"]))  # type: ignore[arg-type]
-    found = _compare(node, field, step, Weight(node.inputs[1 - place], vectors), build)
+    found = _compare(node, field, step, Weight(vectors.name, ordered), build)
     new = {axis: build.make_channel(shape[axis]) for axis in others}
     channels = tuple(factor for axis in others for factor in new[axis])
     return (replace(found, axes=tuple(axes[axis] or new[axis] for axis in others), channels=channels),)
@@ -81,4 +82,5 @@ def carry_distance(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def _compare(node: Node, field: Field, step: Operation, vectors: Weight, build: Build) -> Field:
     """Returns the field after a step over all channels; its axes are those from before."""
     tensor = build.emit(node, step, (field.tensor,), (vectors,))
-    return replace(field, tensor=tensor, in_head=field.in_head or len(field.axes) <= 2)
+    left_map = len(field.axes) <= 2 and not field.is_spread
+    return replace(field, tensor=tensor, in_head=field.in_head or left_map)
