@@ -151,23 +151,6 @@ class ChannelPool(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class CosineSimilarity(Operation):
-    """The cosine of each cell's channels with each of K vectors. Weights: vectors `(K, C, 1, 1)`.
-
-    No length counts as less than `eps`.
-    """
-
-    eps: float
-
-
-@dataclass(frozen=True, slots=True)
-class Distance(Operation):
-    """The distance of each cell's channels from each of K vectors, by the norm of order `p`. Weights: `(K, C)`."""
-
-    p: float
-
-
-@dataclass(frozen=True, slots=True)
 class ShuffleChannels(Operation):
     """The channels, seen as `sizes`, permuted by `order`."""
 
@@ -269,8 +252,8 @@ class Step:
     """One operation of the dense network.
 
     Attributes:
-        op: an operation of this file or of `rearrangement`, or Conv, WindowPool, ChannelAffine, PRelu, Softmax,
-            Concat, Upsample, Pad.
+        op: an operation of this file, of `rearrangement` or of `likeness`, or Conv, WindowPool, ChannelAffine, PRelu,
+            Softmax, Concat, Upsample, Pad.
         inputs: dense tensors, or Weight for a constant that takes part value by value.
         weights: in the operation's order; None for a missing one.
         output: a dense tensor.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fullyconv.analyze.plan import CosineSimilarity, Distance
+from fullyconv.analyze.likeness import CosineSimilarity, Distance
 from fullyconv.capture.calls import Call, Ref
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction

@@ -8,7 +8,8 @@ from math import prod
 from fullyconv.analyze.build import Build
 from fullyconv.analyze.factors import Axes, Axis
 from fullyconv.analyze.fields import Field, Refusal
-from fullyconv.analyze.plan import CosineSimilarity, Distance, Layout, Weight
+from fullyconv.analyze.likeness import CosineSimilarity, Distance
+from fullyconv.analyze.plan import Layout, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.graph import Node, Opaque, Operation, Shape
 
