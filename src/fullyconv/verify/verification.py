@@ -53,6 +53,8 @@ class VerifySettings:
 # From here on float32 hardly says anything, so the report does.
 _LOUD = 1e-2
 
+_WIDENED = "the model is in float16, and was checked in float32 with the same weights"
+
 DEFAULTS = VerifySettings()
 
 
@@ -78,12 +80,20 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
         ModelError: the classifier's file cannot be used, or the classifier cannot be copied.
         OptionError: the model or an image is none of the kinds above.
     """
-    original = open_onnx_lazily(model) if is_onnx_model(model) else open_original(model)
+    original: nn.Module | OnnxModel
+    if is_onnx_model(model):
+        original = open_onnx_lazily(model)
+        is_half = original.dtype == "float16"
+        original, dense = widen_lazily(original, dense)
+    else:
+        is_half = False
+        original = open_original(model)
     if images is None:
         samples = make_random_samples(dense.grid, dense.card.channels, settings.seed)
     else:
         samples = read_samples(images, dense.card)
-    return verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+    report = verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+    return replace(report, notes=(*report.notes, _WIDENED)) if is_half else report
 
 
 def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings) -> VerifyReport:
@@ -130,6 +140,13 @@ def open_onnx_lazily(model: Model) -> OnnxModel:
     from fullyconv.verify.onnx_original import open_onnx
 
     return open_onnx(model)
+
+
+def widen_lazily(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, DenseModel]:
+    """Returns both in float32 where they are in float16; as above, the packages for it are needed for nothing else."""
+    from fullyconv.verify.onnx_original import widen
+
+    return widen(original, dense)
 
 
 def _find_computed(module: nn.Module, original: nn.Module) -> tuple[str, ...]:
