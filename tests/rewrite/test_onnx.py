@@ -72,6 +72,27 @@ def test_outputs_have_the_names_that_the_classifier_gives_them(tmp_path):
     assert sizes[0] == ["batch", 4, "rows", "columns"] and sizes[3] == ["batch", 3, 4, "rows", "columns"]
 
 
+class Named(nn.Module):
+    """Outputs that are called like the input, or like a weight."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__()
+        self.stem, self.a, self.keys = nn.Conv2d(3, 4, 3, 2), nn.Parameter(torch.randn(4, 1, 1)), keys
+
+    def forward(self, x):
+        x = self.stem(x) * self.a
+        return dict(zip(self.keys, (x.amax((2, 3)), x.mean((2, 3))), strict=True))
+
+
+@pytest.mark.parametrize(("keys", "names"), [(("image", "b"), ["scores_0", "scores_1"]), (("a", "b"), ["a", "b"])])
+def test_names_that_are_taken_are_not_given_twice(tmp_path, keys, names):
+    dense = fullyconv.convert(randomise(Named(*keys)), (9, 11))
+    dense.save(tmp_path / "dense.onnx")
+    assert [value.name for value in onnx.load(tmp_path / "dense.onnx").graph.output] == names
+    images = torch.randn(1, 3, 15, 16)
+    assert_near(fullyconv.load(tmp_path / "dense.onnx")(images), dense(images))
+
+
 def test_weights_keep_the_names_of_the_module(tmp_path):
     model = build("resnet")
     fullyconv.convert(model, ZOO["resnet"].window).save(tmp_path / "dense.onnx")
@@ -206,7 +227,7 @@ def test_steps_without_an_onnx_form_are_named(tmp_path, op, message):
 
 def test_exports_that_are_another_network_are_not_saved(tmp_path):
     dense = fullyconv.convert(build("plain"), ZOO["plain"].window)
-    made, images = make_onnx_module(dense), make_images("plain")
+    made, images = make_onnx_module(dense, tmp_path / "a.onnx"), make_images("plain")
     check_export(dense.module, made, images)
     with torch.no_grad():
         next(iter(dense.module.parameters())).mul_(2)

@@ -42,6 +42,8 @@ _SAFETY = 2
 # What the parts below call the network within them, which no weight's name has to say.
 _OWNER = "module."
 
+_IMAGE = "image"
+
 
 def save_as_onnx(dense: DenseModel, path: Path) -> None:
     """Writes a dense network as an ONNX model for images of any size.
@@ -60,19 +62,23 @@ def save_as_onnx(dense: DenseModel, path: Path) -> None:
         )
     module = dense.module
     if isinstance(module, DenseModule):
-        try:
-            module = make_onnx_module(dense)
-        except CaptureError as error:
-            raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
+        module = make_onnx_module(dense, path)
     save_onnx(dense, module, path)  # type: ignore[arg-type]  # of the three kinds, it is the third
 
 
-def make_onnx_module(dense: DenseModel) -> OnnxModule:
+def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
     """Returns the network of a dense model from PyTorch as an ONNX one: nothing is decided anew.
 
     Raises:
-        CaptureError: torch's exporter or onnxruntime cannot do a part of it, or gives another network.
+        ModelError: torch's exporter or onnxruntime cannot do a part, or gives another network; begins with `path`.
     """
+    try:
+        return _make_module(dense)
+    except CaptureError as error:
+        raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
+
+
+def _make_module(dense: DenseModel) -> OnnxModule:
     from fullyconv.rewrite.onnx_module import OnnxModule
 
     assert isinstance(dense.module, DenseModule)  # the caller asked
@@ -109,7 +115,8 @@ def name_outputs(program: Program) -> dict[str, str]:
     for place, output in enumerate(program.outputs):
         keys = places[place]
         names.setdefault(output.value, keys if keys and not keys[0].isdecimal() else f"scores_{keys}".rstrip("_"))
-    return names if len(set(names.values())) == len(names) else {value: f"scores_{i}" for i, value in enumerate(names)}
+    is_free = len(set(names.values())) == len(names) and _IMAGE not in names.values()
+    return names if is_free else {value: f"scores_{i}" for i, value in enumerate(names)}
 
 
 def _spell_places(structure: Any, path: str = "") -> Iterator[tuple[str, int]]:
@@ -139,7 +146,7 @@ def _describe(module: DenseModule, image: Tensor, names: Mapping[str, str], head
         module(image)
     pixels = image.shape[0] * image.shape[2] * image.shape[3]
     return OnnxProgram(
-        image="image",
+        image=_IMAGE,
         window=program.window,
         stride=program.stride,
         names={tensor: name_map(tensor) for tensor in list_maps(program)},
@@ -175,9 +182,7 @@ def _export_shared(module: DenseModule, image: Tensor, names: Mapping[str, str])
     maps = list_maps(program)
     finals = {output.value: output for output in program.outputs if output.tensor}
     outputs = [*(names[value] for value in finals), *map(name_map, maps)]
-    model = _export(
-        SharedPart(module, maps), {"image": image}, outputs, {"image": {0: "batch", 2: "height", 3: "width"}}
-    )
+    model = _export(SharedPart(module, maps), {_IMAGE: image}, outputs, {_IMAGE: {0: "batch", 2: "height", 3: "width"}})
     cuts = {name_map(cut.tensor) for cut in program.head.cuts} if program.head else set()
     kept = [value for value in model.graph.outputs if value.name in cuts or value.name in names.values()]
     model.graph.outputs.clear()
@@ -237,10 +242,11 @@ def _read(path: Path) -> ir.Model:
 
     model = ir.load(path)
     ir.external_data.load_to_model(model)
+    made = (value.name for node in model.graph for value in node.outputs)
+    taken = {*made, *(value.name for value in model.graph.inputs), *model.graph.initializers}
     for name in list(model.graph.initializers):
-        value = model.graph.initializers[name]
-        if name.startswith(_OWNER) and name.removeprefix(_OWNER) not in model.graph.initializers:
-            value.name = name.removeprefix(_OWNER)
+        if name.startswith(_OWNER) and name.removeprefix(_OWNER) not in taken:
+            model.graph.initializers[name].name = name.removeprefix(_OWNER)
     for node in model.graph:
         for value in node.outputs:
             if not value.is_graph_output():
