@@ -113,3 +113,36 @@ def test_a_head_that_is_another_one_each_time_is_no_half(tmp_path):
     original = open_original(between(tmp_path / "a.onnx", [node("Relu", "m", "r"), *noise], 6, shape=(1, 3, *WINDOW)))
     with pytest.raises(SplitError, match="r: the head's outputs on patches are not those of the original"):
         original.cut(Probe(original.window, (SplitTensor("r", original.window),)))
+
+
+def make_half(source, path):
+    """Writes a file with float16 in place of float32."""
+    model = onnx.load(source)
+    for weight in model.graph.initializer:
+        array = numpy_helper.to_array(weight)
+        half = array.astype(np.float16) if array.dtype == np.float32 else array
+        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+def test_float16_is_checked_in_float32(tmp_path, tier):
+    """Its weights stay as they are; their sums are no longer rounded to three digits."""
+    cast = [node("Cast", "m", "h", to=onnx.TensorProto.FLOAT16), node("Relu", "h", "r")]
+    norm = [node("InstanceNormalization", "r s b", "q"), *pooled("q")] if tier == 2 else pooled("r")
+    weights = {"s": make_weight(6), "b": make_weight(6, seed=1)} if tier == 2 else {}
+    path = make_half(between(tmp_path / "a.onnx", [*cast, *norm], 6, weights=weights), tmp_path / "b.onnx")
+    dense = fullyconv.convert(path)
+    assert dense.report.tier == tier and dense.module.program.dtype == "float16"
+    report = fullyconv.verify(dense, path)
+    assert report.passed and report.checked_beyond_window, str(report)
+    assert {comparison.dtype for comparison in report.comparisons} == {"float32"}
+    assert "the model is in float16, and was checked in float32 with the same weights" in report.notes
+    other = onnx.load(path)
+    weight = next(one for one in other.graph.initializer if one.name == "bias")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) + np.float16(0.01), "bias"))
+    onnx.save(other, tmp_path / "c.onnx")
+    assert not fullyconv.verify(dense, tmp_path / "c.onnx").passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 Array = NDArray[Any]
+
+# A number and a name of the kind of error; where in onnxruntime's own source it was found, with the function there.
+_NOISE = (
+    re.compile(r"^\d+ : \w+ : "),
+    re.compile(r"/\S+?\.(?:h|hpp|cc|cpp):\d+ "),
+    re.compile(r"(?:\w+ )?onnxruntime::.*?\)\s+(?:\[with .*?\]\s+)?(?=[A-Z])"),
+)
+
+_DOUBLE = "; it has few operators for float64, in which this model is: make it one in float32"
 
 # It merges a padding with zeros into a max pool that follows, which pads with minus infinity.
 _WRONG_REWRITINGS = ["Pad_Fusion"]
@@ -54,7 +64,8 @@ class OnnxSession:
         try:
             self._session = _open(runtime, model, extra_outputs, options)
         except Exception as error:  # onnxruntime's exceptions have no base but this
-            raise CaptureError(f"onnxruntime cannot load the model: {describe_failure(error)}") from None
+            hint = _DOUBLE if "double" in {_name_type(value) for value in model.graph.inputs} else ""
+            raise CaptureError(f"onnxruntime cannot load the model: {describe_failure(error)}{hint}") from None
         self.inputs = tuple(value.name for value in self._session.get_inputs())
         self.outputs = tuple(value.name for value in self._session.get_outputs())
 
@@ -80,7 +91,14 @@ class OnnxSession:
 
 def describe_failure(error: Exception) -> str:
     """Returns what onnxruntime says, in one line, without the code before it and the source places within."""
-    return " ".join(str(error).rpartition("[ONNXRuntimeError] : ")[2].split())[:400]
+    said = " ".join(str(error).rpartition("[ONNXRuntimeError] : ")[2].split())
+    for noise in _NOISE:
+        said = noise.sub("", said)
+    return said[:400]
+
+
+def _name_type(value: ir.Value) -> str:
+    return "" if value.dtype is None else value.dtype.name.lower()
 
 
 def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any) -> Any:

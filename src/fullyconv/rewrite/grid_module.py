@@ -55,10 +55,6 @@ class GridModule(nn.Module, ABC):
         scores = [_activate(values, output) for values, output in zip(logits, program.outputs, strict=True)]
         return fill_structure(program.structure, scores)
 
-    def list_scores(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Returns the scores of all outputs, with padding at the image's border, without their structure."""
-        return tuple(self._run(images, self.program.outputs))
-
     def logits(self, images: torch.Tensor) -> Any:
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
         return fill_structure(self.program.structure, self._run_bordered(images, self.program.logits))

@@ -8,7 +8,7 @@ network is meant by neither.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,10 @@ from torch import Tensor
 from fullyconv.capture.onnx_model import OnnxModel, load_onnx
 from fullyconv.capture.onnx_session import Array, OnnxSession
 from fullyconv.capture.onnx_trace import Trace, trace
+from fullyconv.capture.onnx_widening import widen_model, widen_source
 from fullyconv.errors import CaptureError
+from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.rewrite.onnx_module import OnnxModule
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.cut import SplitError
 from fullyconv.verify.onnx_sizes import free_sizes
@@ -41,6 +44,16 @@ _VIEWS = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 def open_onnx(model: object) -> OnnxModel:
     """Returns an ONNX classifier from its path; one that is open already as it is."""
     return model if isinstance(model, OnnxModel) else load_onnx(Path(str(model)))
+
+
+def widen(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, DenseModel]:
+    """Returns a classifier and a dense network in float32 where they are in float16, which says little in either."""
+    module = dense.module
+    if isinstance(module, OnnxModule) and module.program.dtype == "float16":
+        head = None if module.head_model is None else widen_model(module.head_model)
+        module = OnnxModule(replace(module.program, dtype="float32"), widen_model(module.model), head)
+        dense = replace(dense, module=module)
+    return widen_source(original), dense
 
 
 class OnnxOriginal:
