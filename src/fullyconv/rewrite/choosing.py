@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import isfinite
 
+import torch
+
 from fullyconv.capture.module import read_device
 from fullyconv.errors import ModelError, OptionError
 from fullyconv.rewrite.contest import Contest
 from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.placing import Placement
 from fullyconv.rewrite.probe_images import choose_small_size, draw_image
 from fullyconv.runtime.choice import EXACT_ERROR, FAST_ERROR, Choice, Trial
 from fullyconv.runtime.device import check_device
 from fullyconv.runtime.measuring import measure_error
-from fullyconv.runtime.runner import Runner
 from fullyconv.runtime.specification import Precision, Runtime, check_precision, parse_runtime
 from fullyconv.runtime.work import Work
 
@@ -48,7 +50,7 @@ class Wish:
         return self.max_error or (EXACT_ERROR if self.precision == "exact" else FAST_ERROR)
 
 
-def choose(dense: DenseModel, wish: Wish) -> tuple[Runner | None, Choice]:
+def choose(dense: DenseModel, wish: Wish) -> tuple[GridModule | None, Choice]:
     """Returns what runs the network, None where that is the network as it is, and why.
 
     Raises:
@@ -63,14 +65,16 @@ def choose(dense: DenseModel, wish: Wish) -> tuple[Runner | None, Choice]:
     return _take(dense, parse_runtime(wish.runtime, wish.precision, device), wish.allowed)
 
 
-def _take(dense: DenseModel, runtime: Runtime, allowed: float) -> tuple[Runner | None, Choice]:
+def _take(dense: DenseModel, runtime: Runtime, allowed: float) -> tuple[GridModule | None, Choice]:
     """Returns the runtime that was asked for, once it has shown that it gives the network's scores."""
     placement = Placement(dense)
     runner = placement.place(runtime)
     if runner is None:
         return None, Choice(runtime, "as asked for", max_error=allowed)
     image = draw_image(dense, choose_small_size(dense.grid))
-    error = measure_error(runner.logits(image), placement.run_own(image))
+    with torch.inference_mode():
+        found = runner.logits(image)
+    error = measure_error(found, placement.run_own(image))
     if not error <= allowed:
         raise ModelError(
             f"runtime {runtime}: its logits are {error:.0e} from those of {placement.own}, relative to the largest; "

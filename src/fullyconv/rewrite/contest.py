@@ -24,7 +24,6 @@ from fullyconv.rewrite.probe_images import choose_small_size, draw_image
 from fullyconv.runtime.choice import Choice, Trial
 from fullyconv.runtime.measuring import measure_error, time_in_turns
 from fullyconv.runtime.remembered import Circumstances, recall, remember
-from fullyconv.runtime.runner import Runner
 from fullyconv.runtime.specification import Precision, Runtime, list_candidates
 from fullyconv.runtime.work import Work
 
@@ -66,7 +65,7 @@ class Contest:
     max_error: float
     work: Work
 
-    def decide(self) -> tuple[Runner | None, Choice]:
+    def decide(self) -> tuple[GridModule | None, Choice]:
         """Returns what runs the network, None where that is the network as it is, and why.
 
         Raises:
@@ -77,7 +76,7 @@ class Contest:
             return None, Choice(placement.own, "because it runs the classifier's own code on crops")
         return self._recall(placement, placement.module) or self._measure(placement, placement.module)
 
-    def _recall(self, placement: Placement, module: GridModule) -> tuple[Runner | None, Choice] | None:
+    def _recall(self, placement: Placement, module: GridModule) -> tuple[GridModule | None, Choice] | None:
         """Returns what was measured earlier, None where nothing was, or it no longer runs."""
         fingerprint = make_fingerprint(module.with_border("image"))
         known = recall(self._describe(fingerprint, compiles=False))
@@ -90,7 +89,7 @@ class Contest:
         except Exception:  # a library may have been damaged since
             return None
 
-    def _measure(self, placement: Placement, module: GridModule) -> tuple[Runner | None, Choice]:
+    def _measure(self, placement: Placement, module: GridModule) -> tuple[GridModule | None, Choice]:
         plain = module.with_border("image")
         image, seconds = self._choose_image(plain)
         size = (int(image.shape[2]), int(image.shape[3]))
@@ -132,10 +131,10 @@ class Contest:
 
     def _try_all(
         self, placement: Placement, plain: GridModule, image: Tensor, *, compiles: bool
-    ) -> tuple[dict[Runtime, Runner | None], tuple[Trial, ...]]:
+    ) -> tuple[dict[Runtime, GridModule | None], tuple[Trial, ...]]:
         """Returns the runners that give the network's scores, and how each of all did."""
         expected = _run_logits(plain, image)
-        runners: dict[Runtime, Runner | None] = {}
+        runners: dict[Runtime, GridModule | None] = {}
         trials = []
         for runtime in list_candidates(self.precision, self.device, compiles=compiles):
             if runtime.library == "torch" and placement.own.library != "torch":
@@ -150,7 +149,9 @@ class Contest:
         seconds = time_in_turns(runs, _BUDGET_S)
         return runners, tuple(replace(trial, seconds=seconds.get(trial.runtime)) for trial in trials)
 
-    def _try(self, placement: Placement, runtime: Runtime, image: Tensor, expected: Any) -> tuple[Runner | None, Trial]:
+    def _try(
+        self, placement: Placement, runtime: Runtime, image: Tensor, expected: Any
+    ) -> tuple[GridModule | None, Trial]:
         try:
             runner = placement.place(runtime)
             if runner is None:
@@ -188,12 +189,12 @@ class Contest:
         )
 
 
-def _run(runner: Runner, image: Tensor) -> Any:
+def _run(runner: GridModule, image: Tensor) -> Any:
     with torch.inference_mode():
         return runner(image)
 
 
-def _run_logits(runner: Runner, image: Tensor) -> Any:
+def _run_logits(runner: GridModule, image: Tensor) -> Any:
     with torch.inference_mode():
         return runner.logits(image)
 

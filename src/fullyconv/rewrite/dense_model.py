@@ -20,7 +20,6 @@ from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.rewrite.report import ConversionReport, describe_windows
 from fullyconv.runtime.choice import Choice
-from fullyconv.runtime.runner import Runner
 from fullyconv.runtime.specification import Precision
 from fullyconv.runtime.torch_eager import Images, read_images, run_eagerly
 from fullyconv.runtime.work import Work
@@ -49,7 +48,7 @@ class DenseModel:
     module: GridModule | CropModule = field(repr=False)
     image_margins_px: Margins = ((0, 0), (0, 0))
     feature_maps: tuple[FeatureMap, ...] = ()
-    runner: Runner | None = field(default=None, repr=False)
+    runner: GridModule | None = field(default=None, repr=False)
     choice: Choice | None = None
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import torch
@@ -18,6 +20,10 @@ from fullyconv.runtime.torch_arithmetic import computing
 
 # What autocast computes in half precision; weights that only these read are kept so, or each run would convert them.
 _CAST = frozenset({"aten.conv2d.default", "aten.linear.default"})
+
+
+COMPILER = "inductor"
+"""Which of torch's compilers; tests take one that needs no minutes."""
 
 
 class TunedModule(GridModule):
@@ -42,8 +48,7 @@ class TunedModule(GridModule):
         self.activates_apart = not runtime.is_exact
         self.network = _prepare(network, runtime)
         if runtime.form == "compiled":
-            # The windowed head stays as it is: a batch of another size would be compiled anew.
-            self.network._run_shared = torch.compile(self.network._run_shared, dynamic=False)  # type: ignore[method-assign]
+            _compile_shared(self.network)
         self.eval()
 
     def with_window_memory(self, memory_bytes: int) -> Self:
@@ -56,9 +61,25 @@ class TunedModule(GridModule):
         given = images.to(self.runtime.device)
         if self.runtime.form == "channels-last":
             given = given.contiguous(memory_format=torch.channels_last)
-        with computing(self.runtime):
+        with computing(self.runtime), _silence(self.runtime):
             maps = self.network.list_outputs(given, outputs)
         return [_bring_back(values, images) for values in maps]
+
+
+def _compile_shared(network: DenseModule) -> None:
+    """Makes torch compile the shared part when it first runs on an image of each size.
+
+    The windowed head stays as it is: each batch of another size would be compiled anew.
+    """
+    with warnings.catch_warnings(action="ignore"):  # about torch's own internals, which it now imports
+        network._run_shared = torch.compile(  # type: ignore[method-assign]
+            network._run_shared, dynamic=False, backend=COMPILER
+        )
+
+
+def _silence(runtime: Runtime) -> AbstractContextManager[object]:
+    """Returns what keeps torch from warning about its own internals while it compiles."""
+    return warnings.catch_warnings(action="ignore") if runtime.form == "compiled" else nullcontext()
 
 
 def _bring_back(values: Tensor, images: Tensor) -> Tensor:

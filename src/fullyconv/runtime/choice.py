@@ -83,7 +83,11 @@ class Choice:
         return f"slower: {listed}" if listed and self.image_px else ""
 
     def _list_dropped(self) -> str:
-        dropped = [f"{trial.runtime} ({trial.problem})" for trial in self.trials if trial.problem]
+        problems: dict[str, list[str]] = {}
+        for trial in self.trials:
+            if trial.problem:
+                problems.setdefault(trial.problem, []).append(str(trial.runtime))
+        dropped = [f"{', '.join(names)} ({problem})" for problem, names in problems.items()]
         return f"dropped: {', '.join(dropped)}" if dropped else ""
 
 

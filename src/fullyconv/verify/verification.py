@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fullyconv.capture.module import read_dtype
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
@@ -83,7 +84,8 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
         samples = make_random_samples(dense.grid, dense.card.channels, settings.seed)
     else:
         samples = read_samples(images, dense.card)
-    return verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+    report = verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+    return replace(report, runtime=_name_runtime(dense))
 
 
 def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings) -> VerifyReport:
@@ -118,11 +120,17 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     return VerifyReport(
         guarantee=subject.guarantee,
         border=_find_border(subject.module),
-        comparisons=judge_all(pairings, rounding, coarse),
+        comparisons=judge_all(pairings, rounding, coarse, {read_dtype(subject.module): subject.allowed}),
         fidelity=tuple(next(iter(found.values())).fidelity),
         notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings)])),
         seed=settings.seed,
     )
+
+
+def _name_runtime(dense: DenseModel) -> str:
+    if dense.runner is None or dense.choice is None:
+        return ""
+    return f"{str(read_dtype(dense.module)).removeprefix('torch.')} on {dense.choice.runtime}"
 
 
 def open_onnx_lazily(model: Model) -> OnnxModel:
