@@ -78,8 +78,9 @@ class Choice:
         return f"logits within {error:.0e} (allowed {self.max_error:.0e})" if error else ""
 
     def _list_others(self) -> str:
-        others = [trial for trial in self.trials if trial.seconds is not None and trial.runtime != self.runtime]
-        listed = ", ".join(f"{trial.runtime} {_write(trial.seconds or 0.0)}" for trial in others[1:])
+        timed = [trial for trial in self.trials if trial.seconds is not None]
+        others = [trial for trial in timed[1:] if trial.runtime != self.runtime]  # the first is told already
+        listed = ", ".join(f"{trial.runtime} {_write(trial.seconds or 0.0)}" for trial in others)
         return f"slower: {listed}" if listed and self.image_px else ""
 
     def _list_dropped(self) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # OpenVINO's own names: of a number type, and of a processor's being able to compute in it.
 _ARITHMETIC = {"": ("f32", "FP32"), "bfloat16": ("bf16", "BF16"), "float16": ("f16", "FP16")}
 
+# How those lines of OpenVINO's messages begin that say nothing to a user.
+_NOISE = ("Exception from ", "Check '", "FrontEnd API failed", "Summary:", "To facilitate ")
+
 
 class OpenVinoSession:
     """An ONNX model, ready to run.
@@ -101,6 +104,6 @@ def _choose_options(core: Any, runtime: Runtime) -> dict[str, Any]:
 
 
 def _describe(error: Exception) -> str:
-    """Returns the last line of OpenVINO's message; those before it are places in its sources."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:400] if lines else type(error).__name__
+    """Returns what OpenVINO says, in one line, without places in its sources and advice to its developers."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if not line.startswith(_NOISE)]
+    return " ".join(line for line in lines if line)[:400] or type(error).__name__

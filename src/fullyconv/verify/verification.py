@@ -115,6 +115,9 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
         notes.append(
             "the model rounds to coarser numbers within its forward, so float64 is held to float32's tolerance"
         )
+    if subject.allowed:
+        own = str(read_dtype(subject.module)).removeprefix("torch.")
+        notes.append(f"a coarser arithmetic was asked for, so {own} is held to {subject.allowed:.0e}")
     notes += [note for findings in found.values() for note in findings.notes]
     pairings = {dtype: findings.pairings for dtype, findings in found.items()}
     return VerifyReport(
