@@ -21,7 +21,9 @@ def test_others_are_unknown(device):
 
 def test_a_missing_one_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(OptionError, match="device cuda: this machine has none that torch .* can use; leave the device"):
+    with pytest.raises(
+        OptionError, match=r"device cuda: this machine has none that torch .* can use; leave the device"
+    ):
         check_device("cuda")
 
 

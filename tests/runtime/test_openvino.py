@@ -121,7 +121,7 @@ def test_a_model_too_large_for_one_message_goes_by_file(tmp_path, monkeypatch):
 
 def test_what_it_cannot_do_is_said_in_a_line(tmp_path):
     unknown = write(tmp_path / "a.onnx", [helper.make_node("Nonsense", ["image"], ["scores"])], {})
-    with pytest.raises(CaptureError, match="openvino cannot load the model: .*Nonsense"):
+    with pytest.raises(CaptureError, match=r"openvino cannot load the model: .*Nonsense"):
         OpenVinoSession(ir.load(unknown), EXACT)
     session = OpenVinoSession(ir.load(mixing(tmp_path / "b.onnx", node("Relu", "m", "g"))), EXACT)
     with pytest.raises(CaptureError, match="openvino cannot run the model: "):

@@ -28,9 +28,7 @@ def test_exact_is_exact():
 
 def read_switches():
     backends = torch.backends
-    return [
-        switch.fp32_precision for switch in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)
-    ]
+    return [switch.fp32_precision for switch in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)]
 
 
 def test_graphics_cards_multiply_whole_float32():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, isnan, log2, prod, sqrt
@@ -79,15 +80,14 @@ class Contest:
     def _recall(self, placement: Placement, module: GridModule) -> tuple[GridModule | None, Choice] | None:
         """Returns what was measured earlier, None where nothing was, or it no longer runs."""
         fingerprint = make_fingerprint(module.with_border("image"))
-        known = recall(self._describe(fingerprint, compiles=False))
-        if known is not None and known.image_px is not None and self._compiles(known.trials[0], known.image_px):
-            known = recall(self._describe(fingerprint, compiles=True))
-        if known is None or known.runtime not in list_candidates(self.precision, self.device, compiles=True):
-            return None
-        try:
-            return placement.place(known.runtime), known
-        except Exception:  # a library may have been damaged since
-            return None
+        for compiles in (True, False):
+            known = recall(self._describe(fingerprint, compiles=compiles))
+            if known is None or self._compiles(known) != compiles:
+                continue
+            if known.runtime in list_candidates(self.precision, self.device, compiles=compiles):
+                with suppress(Exception):  # a library may have been damaged since
+                    return placement.place(known.runtime), known
+        return None
 
     def _measure(self, placement: Placement, module: GridModule) -> tuple[GridModule | None, Choice]:
         plain = module.with_border("image")
@@ -97,7 +97,7 @@ class Contest:
         if placement.own.device == self.device and self.work.total_px is not None and total_s < _LITTLE_S:
             reason = f"because all there is to do takes about {total_s:.2g} s there, less than measuring would"
             return None, Choice(placement.own, reason, max_error=self.max_error)
-        compiles = self._compiles(Trial(placement.own, seconds), size)
+        compiles = total_s > _MUCH_S
         runners, trials = self._try_all(placement, plain, image, compiles=compiles)
         choice = self._pick(trials, size)
         remember(self._describe(make_fingerprint(plain), compiles=compiles), choice)
@@ -124,10 +124,10 @@ class Contest:
             return _USUAL_CLASS
         return min(max(ceil(log2(sqrt(prod(self.work.image_px)))), _CLASSES[0]), _CLASSES[-1])
 
-    def _compiles(self, plain: Trial, size: Pair) -> bool:
-        """Returns whether there is enough to do that torch.compile may come to pay."""
-        total_px, seconds = self.work.total_px, plain.seconds
-        return total_px is not None and seconds is not None and seconds * total_px / prod(size) > _MUCH_S
+    def _compiles(self, known: Choice) -> bool:
+        """Returns whether there is enough to do that torch.compile may come to pay, by what took how long earlier."""
+        seconds = next((trial.seconds for trial in known.trials if trial.seconds is not None), 0.0)
+        return seconds * (self.work.total_px or 0) / prod(known.image_px or (1, 1)) > _MUCH_S
 
     def _try_all(
         self, placement: Placement, plain: GridModule, image: Tensor, *, compiles: bool

@@ -60,6 +60,7 @@ def measure_error(found: Any, expected: Any) -> float:
 
 
 def _compare(found: Tensor, expected: Tensor) -> Tensor:
+    found, expected = found.detach(), expected.detach()
     if found.shape != expected.shape:
         return torch.tensor(torch.nan)
     if not expected.is_floating_point():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # OpenVINO's own names: of a number type, and of a processor's being able to compute in it.
 _ARITHMETIC = {"": ("f32", "FP32"), "bfloat16": ("bf16", "BF16"), "float16": ("f16", "FP16")}
+
+# Sizes of images come and go; what was compiled for them has a copy of the weights.
+_MOST_COMPILED = 8
 
 # How those lines of OpenVINO's messages begin that say nothing to a user.
 _NOISE = ("Exception from ", "Check '", "FrontEnd API failed", "Summary:", "To facilitate ")
@@ -55,7 +59,8 @@ class OpenVinoSession:
             except Exception as error:  # OpenVINO's exceptions have no base but this
                 raise CaptureError(f"openvino cannot load the model: {_describe(error)}") from None
         self.inputs = tuple(value.get_any_name() for value in self._model.inputs)
-        self._compiled: dict[tuple[str, ...], Any] = {}
+        self._compiled: dict[tuple[tuple[str, ...], str], Any] = {}
+        self._closed: set[tuple[str, ...]] = set()
 
     def run(self, inputs: Mapping[str, Array], names: Sequence[str] | None = None) -> dict[str, Array]:
         """Returns outputs by name.
@@ -70,19 +75,36 @@ class OpenVinoSession:
         wanted = tuple(self.outputs if names is None else names)
         if not wanted:
             return {}
-        try:
-            values = self._compile(wanted)({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
-        except Exception as error:  # as above
-            raise CaptureError(f"openvino cannot run the model: {_describe(error)}") from None
+        given = {name: np.ascontiguousarray(inputs[name]) for name in self.inputs}
+        values = self._run(wanted, given)
         return {name: values[place] for place, name in enumerate(wanted)}
 
-    def _compile(self, names: tuple[str, ...]) -> Any:
+    def _run(self, names: tuple[str, ...], inputs: Mapping[str, Array]) -> Any:
+        """Returns the values; of a model that OpenVINO cannot run with open sizes, by one compiled for these sizes."""
+        sizes = None if names not in self._closed else {name: list(array.shape) for name, array in inputs.items()}
+        try:
+            return self._compile(names, sizes)(inputs)
+        except Exception as error:  # as above
+            if sizes is None:
+                self._closed.add(names)
+                with suppress(CaptureError):
+                    return self._run(names, inputs)
+                self._closed.discard(names)
+            raise CaptureError(f"openvino cannot run the model: {_describe(error)}") from None
+
+    def _compile(self, names: tuple[str, ...], sizes: dict[str, list[int]] | None) -> Any:
         """Returns the model for these outputs alone: OpenVINO would compute and copy all that there are."""
-        if names not in self._compiled:
-            results = [self._model.outputs[self.outputs.index(name)].get_node() for name in names]
-            part = self._model_class(results, self._model.get_parameters(), "part")
-            self._compiled[names] = self._core.compile_model(part, "CPU", self._options)
-        return self._compiled[names]
+        key = (names, repr(sizes))
+        if key not in self._compiled:
+            model = self._model.clone()
+            results = [model.outputs[self.outputs.index(name)].get_node() for name in names]
+            part = self._model_class(results, model.get_parameters(), "part")
+            if sizes is not None:
+                part.reshape(sizes)
+            while len(self._compiled) >= _MOST_COMPILED:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[key] = self._core.compile_model(part, "CPU", self._options)
+        return self._compiled[key]
 
 
 def _choose_options(core: Any, runtime: Runtime) -> dict[str, Any]:
