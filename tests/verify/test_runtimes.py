@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+
 import fullyconv
 from fullyconv.rewrite.tuned_module import TunedModule
 from onnx_files import export
