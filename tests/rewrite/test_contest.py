@@ -166,6 +166,16 @@ def test_little_to_do_is_not_worth_measuring(dense):
     assert not find_file().exists()
 
 
+def test_borders_that_take_more_runs_count_as_more_work(dense, monkeypatch):
+    monkeypatch.setattr(contest, "_time", lambda run: 0.01)
+    work = Work((40, 50), 100 * 64 * 64)  # a second; all windows at (26/4) * (38/4) times that
+    assert dense.on("auto", work=work).choice.trials == ()
+    assert dense.with_border("window").choice is None
+    padded = fullyconv.convert(build("resnet"), ZOO["resnet"].window)
+    assert padded.on("auto", work=work).choice.trials == ()
+    assert padded.with_border("window").on("auto", work=work).choice.trials != ()
+
+
 def test_compiling_is_tried_where_there_is_much_to_do(dense, monkeypatch):
     monkeypatch.setattr(tuned_module, "COMPILER", "eager")
     much = Work((40, 50), 10**14)

@@ -12,7 +12,7 @@ from torch import nn
 
 import fullyconv
 from fullyconv.capture.onnx_session import OnnxSession
-from fullyconv.errors import MissingExtraError, ModelError, OptionError
+from fullyconv.errors import CaptureError, MissingExtraError, ModelError, OptionError
 from fullyconv.rewrite import tuned_module
 from fullyconv.runtime.measuring import measure_error
 from fullyconv.runtime.specification import Runtime
@@ -103,6 +103,12 @@ def test_compiled_networks_give_the_same(monkeypatch):
     assert measure_error(compiled.with_window_memory(1)(images), dense(images)) < 1e-6
 
 
+def test_what_the_compiler_cannot_do_is_one_line(monkeypatch):
+    monkeypatch.setattr(tuned_module, "COMPILER", "nonsense")
+    with pytest.raises(CaptureError, match=r"runtime torch-compiled: it cannot run the network: .*nonsense"):
+        make("plain")[0].on("torch-compiled")
+
+
 def test_arrays_stay_arrays_and_whole_numbers_whole():
     dense, images = make("plain")
     scores = dense.on("openvino")(images.numpy())
@@ -127,7 +133,7 @@ def test_networks_in_float64_stay_so():
     dense, images = make("plain")
     double = dense.to(torch.float64)
     assert double.on("torch-channels-last")(images).dtype == torch.float64
-    with pytest.raises(ModelError, match="cannot be written as ONNX"):
+    with pytest.raises(ModelError, match="onnxruntime cannot load the model"):
         double.on("openvino")
 
 

@@ -30,6 +30,6 @@ def test_a_missing_one_is_said(monkeypatch):
 def test_the_number_must_be_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert (check_device("cuda"), check_device("cuda:1")) == ("cuda", "cuda:1")
+    assert (check_device("cuda"), check_device("cuda:1")) == ("cuda:0", "cuda:1")
     with pytest.raises(OptionError, match="device cuda:2: this machine has 2 CUDA devices, counted from 0"):
         check_device("cuda:2")

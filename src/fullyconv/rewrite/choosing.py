@@ -7,8 +7,9 @@ from math import isfinite
 
 import torch
 
+from fullyconv.capture.export import first_line
 from fullyconv.capture.module import read_device
-from fullyconv.errors import ModelError, OptionError
+from fullyconv.errors import CaptureError, FullyconvError, ModelError, OptionError
 from fullyconv.rewrite.contest import Contest
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.grid_module import GridModule
@@ -68,16 +69,21 @@ def choose(dense: DenseModel, wish: Wish) -> tuple[GridModule | None, Choice]:
 def _take(dense: DenseModel, runtime: Runtime, allowed: float) -> tuple[GridModule | None, Choice]:
     """Returns the runtime that was asked for, once it has shown that it gives the network's scores."""
     placement = Placement(dense)
-    runner = placement.place(runtime)
-    if runner is None:
-        return None, Choice(runtime, "as asked for", max_error=allowed)
     image = draw_image(dense, choose_small_size(dense.grid))
-    with torch.inference_mode():
-        found = runner.logits(image)
-    error = measure_error(found, placement.run_own(image))
-    if not error <= allowed:
+    try:
+        runner = placement.place(runtime)
+        if runner is None:
+            return None, Choice(runtime, "as asked for", max_error=allowed)
+        with torch.inference_mode():
+            found = runner.logits(image)
+    except FullyconvError:
+        raise
+    except Exception as error:  # torch and its compilers fail in many ways
+        raise CaptureError(f"runtime {runtime}: it cannot run the network: {first_line(error)}") from error
+    off = measure_error(found, placement.run_own(image))
+    if not off <= allowed:
         raise ModelError(
-            f"runtime {runtime}: its logits are {error:.0e} from those of {placement.own}, relative to the largest; "
+            f"runtime {runtime}: its logits are {off:.0e} from those of {placement.own}, relative to the largest; "
             f"allowed are {allowed:.0e}; allow more, or choose another runtime"
         )
-    return runner, Choice(runtime, "as asked for", (Trial(runtime, error=error),), max_error=allowed)
+    return runner, Choice(runtime, "as asked for", (Trial(runtime, error=off),), max_error=allowed)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from fullyconv.capture.export import first_line
 from fullyconv.errors import ModelError
@@ -93,7 +94,7 @@ class Contest:
         plain = module.with_border("image")
         image, seconds = self._choose_image(plain)
         size = (int(image.shape[2]), int(image.shape[3]))
-        total_s = seconds * (self.work.total_px or 0) / prod(size)
+        total_s = self._estimate(seconds, size)
         if placement.own.device == self.device and self.work.total_px is not None and total_s < _LITTLE_S:
             reason = f"because all there is to do takes about {total_s:.2g} s there, less than measuring would"
             return None, Choice(placement.own, reason, max_error=self.max_error)
@@ -127,7 +128,15 @@ class Contest:
     def _compiles(self, known: Choice) -> bool:
         """Returns whether there is enough to do that torch.compile may come to pay, by what took how long earlier."""
         seconds = next((trial.seconds for trial in known.trials if trial.seconds is not None), 0.0)
-        return seconds * (self.work.total_px or 0) / prod(known.image_px or (1, 1)) > _MUCH_S
+        return self._estimate(seconds, known.image_px or (1, 1)) > _MUCH_S
+
+    def _estimate(self, seconds: float, size: Pair) -> float:
+        """Returns about how long all the work takes, by what one plain run on an image of a size takes."""
+        module, grid = self.dense.module, self.dense.grid
+        y, x = (window / stride for window, stride in zip(grid.window_px, grid.stride_px, strict=True))
+        border = module.program.border if isinstance(module, GridModule) else "image"
+        runs = {"image": 1.0, "first-order": 1 + y + x, "window": y * x}[border]
+        return runs * seconds * (self.work.total_px or 0) / prod(size)
 
     def _try_all(
         self, placement: Placement, plain: GridModule, image: Tensor, *, compiles: bool
@@ -190,8 +199,9 @@ class Contest:
 
 
 def _run(runner: GridModule, image: Tensor) -> Any:
+    """Returns the scores on the CPU, so that a graphics card has done its work when this ends."""
     with torch.inference_mode():
-        return runner(image)
+        return pytree.tree_map(Tensor.cpu, runner(image))
 
 
 def _run_logits(runner: GridModule, image: Tensor) -> Any:

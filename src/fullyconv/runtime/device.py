@@ -10,7 +10,7 @@ from fullyconv.errors import OptionError
 
 
 def check_device(device: str) -> str:
-    """Returns the device if this machine has it.
+    """Returns the device if this machine has it; of CUDA devices with its number.
 
     Raises:
         OptionError: it has not, or it is none that networks run on.
@@ -26,15 +26,7 @@ def check_device(device: str) -> str:
             f"device {device}: this machine has none that torch {torch.__version__} can use; leave the device out, "
             "or install a build of torch for CUDA"
         )
-    if int(match[1] or 0) >= count:
+    number = int(match[1] or 0)
+    if number >= count:
         raise OptionError(f"device {device}: this machine has {count} CUDA devices, counted from 0")
-    return device
-
-
-def index_device(device: str) -> int:
-    """Returns the number of a CUDA device.
-
-    >>> index_device("cuda"), index_device("cuda:1")
-    (0, 1)
-    """
-    return int(device.partition(":")[2] or 0)
+    return f"cuda:{number}"

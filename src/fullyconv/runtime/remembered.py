@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -67,11 +68,8 @@ def remember(circumstances: Circumstances, choice: Choice) -> None:
     known.pop(key, None)
     known[key] = TypeAdapter(Choice).dump_python(choice, mode="json")
     kept = dict(list(known.items())[-_MOST:])
-    try:
-        with write_whole(find_file()) as part:
-            part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    except OutputError:
-        return
+    with suppress(OutputError, RuntimeError), write_whole(find_file()) as part:
+        part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def find_file() -> Path:
@@ -85,7 +83,7 @@ def find_file() -> Path:
 def _read() -> dict[str, object]:
     try:
         content = json.loads(find_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RuntimeError):  # the last where nobody knows the user's home, or it nests too deep
         return {}
     return content if isinstance(content, dict) else {}
 
