@@ -2,6 +2,7 @@
 
     python benchmarks/runtimes.py            prints the table
     python benchmarks/runtimes.py --write    and puts it into docs/runtimes.md
+    python benchmarks/runtimes.py --only demo --without torch-compiled
 
 All runtimes of a network run in turns, in one process, so that what else the machine does falls on all of them; the
 medians are compared. Weights are random and fitted so that scores depend on every layer, the image is noise.
@@ -128,7 +129,7 @@ def build_demo() -> nn.Module:
 NETWORKS = (
     Network("demo", build_demo, (25, 25), 1, (512, 512)),
     Network("VGG16-like", build_vgg, (96, 96), 3, (384, 384)),
-    Network("MobileNet-like", build_mobilenet, (96, 96), 3, (768, 768)),
+    Network("MobileNet-like", build_mobilenet, (96, 96), 3, (384, 384)),
 )
 
 
@@ -199,10 +200,10 @@ def replace_table(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
 
 
-def measure_all() -> Iterator[Row]:
-    """Yields the rows of all networks, printing each."""
-    for network in NETWORKS:
-        for row in measure(network):
+def measure_all(networks: Sequence[Network], runtimes: Sequence[str]) -> Iterator[Row]:
+    """Yields the rows of some networks, printing each."""
+    for network in networks:
+        for row in measure(network, runtimes):
             print(" | ".join(_lay_out_row(row)), flush=True)
             yield row
 
@@ -212,9 +213,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the table into docs/runtimes.md")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", nargs="*", default=[network.name for network in NETWORKS], help="networks")
+    parser.add_argument("--without", nargs="*", default=[], help="runtimes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    table = f"{describe_machine()}\n\n{lay_out(list(measure_all()))}"
+    networks = [network for network in NETWORKS if network.name in arguments.only]
+    runtimes = [name for name in RUNTIMES if name not in arguments.without]
+    table = f"{describe_machine()}\n\n{lay_out(list(measure_all(networks, runtimes)))}"
     print(table)
     if arguments.write:
         DOCUMENT.write_text(replace_table(DOCUMENT.read_text(), table))
