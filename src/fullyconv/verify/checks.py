@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import SplitError
 from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
+from fullyconv.verify.first_order import Sums, answer_first_order
 from fullyconv.verify.halves import Halves, Reference
 from fullyconv.verify.original import Model, Original, is_onnx_model
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
@@ -84,6 +85,9 @@ class _Run:
 
 # The yardstick for distances from crops is a move by 8 pixels of a window of 224 (DESIGN, section 2).
 _MOVED = 8 / 224
+
+# First-order sums take three runs for each window that is compared.
+_FEW_WINDOWS = 12
 
 
 def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
@@ -166,6 +170,8 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         findings.fidelity.extend(_measure(bench, as_used))
     if bench.trunk is not None:
         _check_patches(bench, bench.trunk, run, findings)
+        if isinstance(bench.as_used, GridModule) and bench.as_used.program.border == "first-order":
+            _check_first_order(bench, bench.trunk, as_used, findings)
     elif bench.fault and bench.subject.guarantee == "feature windows":
         findings.pairings.append(_fail(run, bench.fault))
     elif bench.why_uncut:
@@ -175,8 +181,9 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
 def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
     """Adds how far an approximation is from crops and from the network without it; there is nothing to equal."""
     run = _run(bench, sample, cells, bench.as_used)
-    if run.failure or any(run.faults.values()):
-        findings.pairings.append(_fail(run, run.failure or next(fault for fault in run.faults.values() if fault)))
+    failure = _find_failure(run)
+    if failure:
+        findings.pairings.append(_fail(run, failure))
         return
     if not bench.measures:
         return
@@ -191,13 +198,34 @@ def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], 
 
 def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
     sample, grid = run.sample, bench.subject.grid
-    images = pad_to_strides(sample.images, grid) if bench.subject.align else sample.images
     try:
-        answers = answer_patches(trunk, images, grid, run.cells)
+        answers = answer_patches(trunk, _fit(bench, sample.images), grid, run.cells)
     except Exception as error:
         findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
         return
     findings.pairings.extend(_pair("feature windows", run, answers))
+
+
+def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
+    """Adds the comparison of a few windows with the sums of three answers, each of which is a run of its own."""
+    cells = run.cells[:: -(-len(run.cells) // _FEW_WINDOWS)]
+    few = _run(bench, run.sample, cells, bench.as_used)
+    failure = _find_failure(few)
+    if failure:
+        findings.pairings.append(replace(_fail(few, failure), guarantee="first-order sums"))
+        return
+    sums = Sums({name: dense.logits is not None for name, dense in few.dense.items()}, lambda px: _fit(bench, px))
+    try:
+        answers = answer_first_order(trunk, run.sample.images, bench.subject.grid, cells, sums)
+    except Exception as error:
+        findings.notes.append(f"first-order sums, {run.sample.name}: not checked ({_explain(error)})")
+        return
+    known = replace(few, dense={name: few.dense[name] for name in answers}, faults={})  # others show no logits
+    findings.pairings.extend(_pair("first-order sums", known, answers))
+
+
+def _fit(bench: Bench, images: Tensor) -> Tensor:
+    return pad_to_strides(images, bench.subject.grid) if bench.subject.align else images
 
 
 def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Module | None = None) -> _Run:
@@ -216,6 +244,10 @@ def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Modul
         if not faults[name]
     }
     return _Run(sample, cells, dense, faults)
+
+
+def _find_failure(run: _Run) -> str:
+    return run.failure or next((fault for fault in run.faults.values() if fault), "")
 
 
 def _find_fault(score_map: Tensor, images: int, grid_shape: Pair) -> str:
