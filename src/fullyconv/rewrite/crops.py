@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,12 @@ class CropModule(nn.Module):
     def with_border(self, border: Border) -> CropModule:
         """Returns itself: the padding of crops is their own in any case."""
         return self
+
+    def with_window_memory(self, memory_bytes: int) -> CropModule:
+        """Returns the classifier on other batches of windows."""
+        other = copy.copy(self)
+        other.memory_bytes = memory_bytes
+        return other
 
     def _choose_batching(self) -> Batching:
         layout = self.layout

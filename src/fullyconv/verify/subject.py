@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -41,6 +41,8 @@ class Subject:
         windows: how many random windows to compare on their own.
         exact: for an approximation, the network without it.
         alone: if not None, the original must be given each window by itself, so many times in a batch.
+        runner: what runs the network in the module's place, in the module's own number type; None for the module.
+        allowed: the least relative error that is allowed where the runner computes in a coarser arithmetic.
     """
 
     module: nn.Module
@@ -51,6 +53,8 @@ class Subject:
     windows: int = _MOST_WINDOWS
     exact: nn.Module | None = None
     alone: int | None = None
+    runner: GridModule | None = None
+    allowed: float = 0.0
 
 
 def describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> Subject:
@@ -62,6 +66,12 @@ def describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> S
     Raises:
         CaptureError: the original cannot run at the window, or cannot be followed.
     """
+    subject, choice = _describe(dense, original, seed), dense.choice
+    allowed = 0.0 if choice is None or choice.runtime.is_exact else choice.max_error
+    return replace(subject, runner=dense.runner, allowed=allowed)
+
+
+def _describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> Subject:
     if isinstance(original, OnnxModel):
         from fullyconv.verify.onnx_subject import describe_onnx
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fullyconv.capture.module import read_dtype
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
@@ -96,7 +97,8 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
     else:
         samples = read_samples(images, dense.card)
     report = verify_subject(describe(dense, original, settings.seed), original, samples, settings)
-    return replace(report, notes=(*report.notes, _WIDENED)) if is_half else report
+    notes = (*report.notes, _WIDENED) if is_half else report.notes
+    return replace(report, notes=notes, runtime=_name_runtime(dense))
 
 
 def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings) -> VerifyReport:
@@ -129,16 +131,25 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
         notes.append(
             "the model rounds to coarser numbers within its forward, so float64 is held to float32's tolerance"
         )
+    if subject.allowed:
+        own = str(read_dtype(subject.module)).removeprefix("torch.")
+        notes.append(f"a coarser arithmetic was asked for, so {own} is held to {subject.allowed:.0e}")
     notes += [note for findings in found.values() for note in findings.notes]
     pairings = {dtype: findings.pairings for dtype, findings in found.items()}
     return VerifyReport(
         guarantee=subject.guarantee,
         border=_find_border(subject.module),
-        comparisons=judge_all(pairings, rounding, coarse),
+        comparisons=judge_all(pairings, rounding, coarse, {read_dtype(subject.module): subject.allowed}),
         fidelity=tuple(next(iter(found.values())).fidelity),
         notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings)])),
         seed=settings.seed,
     )
+
+
+def _name_runtime(dense: DenseModel) -> str:
+    if dense.runner is None or dense.choice is None:
+        return ""
+    return f"{str(read_dtype(dense.module)).removeprefix('torch.')} on {dense.choice.runtime}"
 
 
 def open_onnx_lazily(model: Model) -> OnnxModel:
