@@ -113,3 +113,22 @@ def test_a_head_that_is_another_one_each_time_is_no_half(tmp_path):
     original = open_original(between(tmp_path / "a.onnx", [node("Relu", "m", "r"), *noise], 6, shape=(1, 3, *WINDOW)))
     with pytest.raises(SplitError, match="r: the head's outputs on patches are not those of the original"):
         original.cut(Probe(original.window, (SplitTensor("r", original.window),)))
+
+
+@pytest.mark.parametrize("measured", ["image", "m"])
+def test_a_flatten_that_reads_the_batch_size_before_the_split_is_cut_there(tmp_path, measured):
+    """As Keras writes it: of a network that pads, so that crops say nothing of the feature windows."""
+    nodes = [node("Conv", "m w", "c", pads=[1, 1, 1, 1]), node("Shape", f"{measured}", "sizes"),
+             node("Gather", "sizes zero", "batch"), node("Concat", "batch rest", "flat", axis=0),
+             node("Transpose", "c", "t", perm=[0, 2, 3, 1]), node("Reshape", "t flat", "v")]  # fmt: skip
+    weights = {"w": make_weight(6, 6, 3, 3), "zero": np.array([0]), "rest": np.array([288])}
+    path = between(tmp_path / "a.onnx", nodes, 288, weights=weights)
+    dense = fullyconv.convert(path)
+    assert (dense.report.tier, dense.report.guarantee) == (1, "feature windows")
+    report = fullyconv.verify(dense, path)
+    assert report.passed and report.checked_beyond_window, str(report)
+    model = onnx.load(path)
+    weight = next(one for one in model.graph.initializer if one.name == "fc")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight)[::-1].copy(), "fc"))  # another flatten order
+    onnx.save(model, tmp_path / "b.onnx")
+    assert not fullyconv.verify(dense, tmp_path / "b.onnx").passed

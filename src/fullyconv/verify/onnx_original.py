@@ -22,7 +22,7 @@ from fullyconv.capture.onnx_trace import Trace, trace
 from fullyconv.errors import CaptureError
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.cut import SplitError
-from fullyconv.verify.onnx_sizes import free_sizes
+from fullyconv.verify.onnx_sizes import free_sizes, hold_sizes
 from fullyconv.verify.outputs import SINGLE
 from fullyconv.verify.splits import Probe
 
@@ -166,6 +166,7 @@ def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, O
     trunk = source.model.graph.clone()
     free_sizes(trunk, original.trace, source.image)
     head = source.model.graph.clone()
+    hold_sizes(head, original.trace)
     for node in head:
         for value in node.outputs:
             if value.name in names:

@@ -1,4 +1,4 @@
-"""Sizes of one window that an exporter baked into a trunk become those of the image at hand."""
+"""Sizes in the halves of an ONNX file: a trunk's are those of the image at hand, a head's those of windows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import onnx_ir as ir
 from fullyconv.capture.onnx_trace import Trace
 
 _SLIDING = {"Conv", "MaxPool", "AveragePool", "LpPool"}
+_MEASURES = {"Shape", "Size"}
 
 
 def free_sizes(graph: ir.Graph, found: Trace, image: str) -> None:
@@ -26,6 +27,26 @@ def free_sizes(graph: ir.Graph, found: Trace, image: str) -> None:
             _free_reshape(graph, node, found)
         elif node.op_type in _SLIDING and "auto_pad" in node.attributes:
             _freeze_padding(node, found)
+
+
+def hold_sizes(graph: ir.Graph, found: Trace) -> None:
+    """Changes a head so that it reads sizes of nothing: many an exporter reads the batch size from the image itself.
+
+    It is always given the batch of windows that the file was traced with, so each size is the one seen there.
+
+    Args:
+        graph: of the head; changed.
+        found: what the file computes at window size.
+    """
+    for node in list(graph):
+        if node.op_type in _MEASURES and node.domain == "":
+            (size,) = node.outputs
+            name = f"{size.name}:of windows"
+            weight = ir.Value(name=name, const_value=ir.tensor(found.constants[str(size.name)], name=name))
+            weight.type = ir.TensorType(ir.DataType.INT64)
+            weight.shape = ir.Shape(list(found.shapes[str(size.name)]))
+            graph.register_initializer(weight)
+            size.replace_all_uses_with(weight)
 
 
 def _free_reshape(graph: ir.Graph, node: ir.Node, found: Trace) -> None:
