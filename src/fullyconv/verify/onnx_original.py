@@ -92,14 +92,23 @@ class OnnxOriginal:
     def in_batches(
         self, tensors: Mapping[str, Tensor], compute: Callable[[dict[str, Array]], dict[str, Array]]
     ) -> dict[str, Tensor]:
-        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model takes."""
+        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model takes.
+
+        Raises:
+            CaptureError: it makes more or fewer of them: a size of windows stands in the file and turned rows into
+                images, say.
+        """
         step = self.trace.batch
         count = len(next(iter(tensors.values())))
         parts = []
         for start in range(0, count, step):
             places = np.minimum(np.arange(start, start + step), count - 1)
             given = {name: self._make_array(tensor[torch.from_numpy(places)]) for name, tensor in tensors.items()}
-            parts.append({name: value[: count - start] for name, value in compute(given).items()})
+            made = compute(given)
+            for name, value in made.items():
+                if value.shape[:1] != (step,):
+                    raise CaptureError(f"{name}: expected values of {step} images, got the shape {value.shape}")
+            parts.append({name: value[: count - start] for name, value in made.items()})
         return {name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
     def _make_array(self, tensor: Tensor) -> Array:

@@ -1,0 +1,42 @@
+"""Which ONNX files convert, and how right they are on two runtimes: one row for each, resumable.
+
+    python benchmarks/exports.py run --results exports.jsonl [PATTERN ...]
+    python benchmarks/exports.py table --results exports.jsonl --output docs/onnx.md
+
+Needs requirements/coverage.txt. Each file is made and tried in a process of its own, one at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from export_table import VERSIONS, write_table
+from export_trial import try_export
+from exported import of_keras, of_light, of_torchvision
+from rows import add_results_option, add_run_options, describe_origin, load_rows, run_cases
+
+_SUITES = (of_light, of_torchvision, of_keras)
+
+
+def main() -> None:
+    options = _parse()
+    cases = [case for suite in _SUITES for case in suite.list_cases()]
+    if options.command == "run":
+        run_cases(cases, try_export, options, describe_origin(VERSIONS))
+    else:
+        write_table(load_rows(options.results), options.output)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    add_run_options(commands.add_parser("run", help="try files that have no row yet"))
+    table = commands.add_parser("table", help="write the table of the rows")
+    table.add_argument("--output", type=Path, required=True)
+    add_results_option(table)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
