@@ -48,7 +48,7 @@ def replace_section(path: Path, heading: str, content: Sequence[str]) -> None:
 
 def _find_section(lines: Sequence[str], heading: str) -> tuple[int, int]:
     starts = [place for place, line in enumerate(lines) if line.startswith("## ")]
-    for place, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for place, end in zip(starts, [*starts, len(lines)][1:], strict=True):
         if lines[place] == f"## {heading}":
             return place, end
     return len(lines), len(lines)
