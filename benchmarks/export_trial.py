@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from exported import Export, Exported
 from openvino_runs import run_by_openvino
@@ -20,10 +19,10 @@ from trial import TrialSettings, draw_images, draw_samples
 
 import fullyconv
 from fullyconv.capture.onnx_model import OnnxModel, load_onnx
-from fullyconv.capture.onnx_session import OnnxSession
 from fullyconv.rewrite import DenseModel
 from fullyconv.rewrite.onnx_module import OnnxModule
 from fullyconv.verify.comparison import Comparison
+from fullyconv.verify.onnx_original import OnnxOriginal
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.samples import Sample
 from fullyconv.verify.subject import Subject, describe
@@ -88,13 +87,11 @@ def _convert(source: OnnxModel, exported: Exported, row: dict[str, Any]) -> Dens
 
 
 def _measure_liveliness(source: OnnxModel, dense: DenseModel) -> float:
-    """Returns how far the scores of two images differ, relative to the largest; the least over all outputs."""
-    session = OnnxSession(source.model)
-    images = draw_images(dense.card.channels, dense.grid.window_px, SETTINGS.seed)[:2].numpy()
-    step = source.batch or 1
-    made = [session.run({source.image: np.repeat(image[None], step, 0)}) for image in images]
-    pairs = [(made[0][name][0], made[1][name][0]) for name in made[0]]
-    return min(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in pairs)
+    """Returns how far the logits of two images differ, relative to the largest; the least over all outputs."""
+    images = draw_images(dense.card.channels, dense.grid.window_px, SETTINGS.seed)[:2]
+    answers = OnnxOriginal(source, images, torch.float32).answer(images).values()
+    shown = [answer.scores if answer.logits is None else answer.logits for answer in answers]
+    return min(float((values[0] - values[1]).abs().max() / values.abs().max()) for values in shown)
 
 
 def _verify(runtime: str, subject: Subject, source: OnnxModel, samples: Sequence[Sample]) -> VerifyReport:
@@ -107,11 +104,8 @@ def _verify(runtime: str, subject: Subject, source: OnnxModel, samples: Sequence
 
 def _note(runtime: str, report: VerifyReport, row: dict[str, Any]) -> None:
     """Puts a report into the row: the largest error of each guarantee, and what is wrong."""
-    comparisons = _choose(report)
-    errors: dict[str, float] = {}
-    for item in comparisons:
-        errors[item.guarantee] = max(errors.get(item.guarantee, 0.0), item.max_rel)
-    row["errors"][runtime] = errors
+    comparisons = choose_comparisons(report)
+    row["errors"][runtime] = find_errors(report)
     row["beyond_window"] = row.get("beyond_window", True) and report.checked_beyond_window
     row["notes"] = [note for note in report.notes if "number type alone" not in note]
     failed = [item for item in comparisons if not item.max_rel <= TOLERANCE]
@@ -121,7 +115,15 @@ def _note(runtime: str, report: VerifyReport, row: dict[str, Any]) -> None:
         row["message"] = f"{runtime}, {worst.guarantee} ({worst.quantity}): {worst.max_rel:.1e} {worst.detail}"
 
 
-def _choose(report: VerifyReport) -> list[Comparison]:
+def find_errors(report: VerifyReport) -> dict[str, float]:
+    """Returns the largest relative error by guarantee."""
+    errors: dict[str, float] = {}
+    for item in choose_comparisons(report):
+        errors[item.guarantee] = max(errors.get(item.guarantee, 0.0), item.max_rel)
+    return errors
+
+
+def choose_comparisons(report: VerifyReport) -> list[Comparison]:
     """Returns the comparisons of logits where an output has them, else of scores.
 
     A softmax makes an absolute difference of large logits a relative one of scores.

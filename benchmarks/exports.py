@@ -13,19 +13,24 @@ from pathlib import Path
 
 from export_table import VERSIONS, write_table
 from export_trial import try_export
-from exported import of_keras, of_light, of_torchvision
-from rows import add_results_option, add_run_options, describe_origin, load_rows, run_cases
+from exported import Export, of_keras, of_light, of_torchvision, of_wheels
+from photo_trial import try_trained
+from rows import Row, add_results_option, add_run_options, describe_origin, load_rows, run_cases
 
-_SUITES = (of_light, of_torchvision, of_keras)
+_SUITES = (of_light, of_torchvision, of_keras, of_wheels)
 
 
 def main() -> None:
     options = _parse()
     cases = [case for suite in _SUITES for case in suite.list_cases()]
     if options.command == "run":
-        run_cases(cases, try_export, options, describe_origin(VERSIONS))
+        run_cases(cases, _try, options, describe_origin(VERSIONS))
     else:
         write_table(load_rows(options.results), options.output)
+
+
+def _try(case: Export) -> Row:
+    return (try_trained if case.suite == of_wheels.SUITE else try_export)(case)
 
 
 def _parse() -> argparse.Namespace:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from fullyconv.capture.onnx_session import Array
 from fullyconv.capture.onnx_trace import Trace
 
 _SLIDING = {"Conv", "MaxPool", "AveragePool", "LpPool"}
@@ -20,7 +21,7 @@ def free_sizes(graph: ir.Graph, found: Trace, image: str) -> None:
     1. A reshape that keeps the last two of its axes, rows and columns, keeps them at any size.
     2. A reshape that adds or drops axes of size 1 and nothing else keeps the others at any size: so an exporter may
        write the move of a grey image's one channel.
-    3. Padding by SAME is the padding that a window has.
+    3. Padding by SAME, and padding that is computed from sizes, is what a window has.
 
     Args:
         graph: of the trunk; changed.
@@ -32,6 +33,8 @@ def free_sizes(graph: ir.Graph, found: Trace, image: str) -> None:
             _free_reshape(graph, node, found)
         elif node.op_type in _SLIDING and "auto_pad" in node.attributes:
             _freeze_padding(node, found)
+        elif node.op_type == "Pad" and node.domain == "":
+            _freeze_amounts(graph, node, found)
 
 
 def hold_sizes(graph: ir.Graph, found: Trace) -> None:
@@ -46,12 +49,8 @@ def hold_sizes(graph: ir.Graph, found: Trace) -> None:
     for node in list(graph):
         if node.op_type in _MEASURES and node.domain == "":
             (size,) = node.outputs
-            name = f"{size.name}:of windows"
-            weight = ir.Value(name=name, const_value=ir.tensor(found.constants[str(size.name)], name=name))
-            weight.type = ir.TensorType(ir.DataType.INT64)
-            weight.shape = ir.Shape(list(found.shapes[str(size.name)]))
-            graph.register_initializer(weight)
-            size.replace_all_uses_with(weight)
+            held = _register(graph, f"{size.name}:of windows", found.constants[str(size.name)])
+            size.replace_all_uses_with(held)
 
 
 def _free_reshape(graph: ir.Graph, node: ir.Node, found: Trace) -> None:
@@ -84,10 +83,7 @@ def _follow(graph: ir.Graph, node: ir.Node, sizes: Sequence[_Fixed | int]) -> No
     parts: list[ir.Value] = []
     for place, size in enumerate(sizes):
         if isinstance(size, _Fixed):
-            array = np.array([size.size], np.int64)
-            part = ir.Value(name=f"{name} {place}", const_value=ir.tensor(array, name=f"{name} {place}"))
-            part.type, part.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([1])
-            graph.register_initializer(part)
+            part = _register(graph, f"{name} {place}", np.array([size.size], np.int64))
         else:
             made.append(ir.node("Shape", [node.inputs[0]], {"start": size, "end": size + 1}))
             part = made[-1].outputs[0]
@@ -97,6 +93,22 @@ def _follow(graph: ir.Graph, node: ir.Node, sizes: Sequence[_Fixed | int]) -> No
     shape.outputs[0].name = f"{name}s"
     graph.insert_before(node, [*made, shape])
     node.replace_input_with(1, shape.outputs[0])
+
+
+def _register(graph: ir.Graph, name: str, array: Array) -> ir.Value:
+    """Returns a new weight of a graph."""
+    weight = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    weight.type, weight.shape = ir.TensorType(ir.DataType.from_numpy(array.dtype)), ir.Shape(array.shape)
+    graph.register_initializer(weight)
+    return weight
+
+
+def _freeze_amounts(graph: ir.Graph, node: ir.Node, found: Trace) -> None:
+    amounts = node.inputs[1]
+    if amounts is None or amounts.const_value is not None or str(amounts.name) not in found.constants:
+        return
+    name = f"{node.outputs[0].name}:of windows"
+    node.replace_input_with(1, _register(graph, name, found.constants[str(amounts.name)]))
 
 
 def _freeze_padding(node: ir.Node, found: Trace) -> None:
