@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from exported.case import Export, Exported
 
 _NAMES = {
@@ -49,6 +51,7 @@ def write_keras(model: Any, path: Path) -> str:
     """Writes a model as Keras does, with an open batch, and returns what wrote it."""
     import keras
 
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # one that was loaded and never run is refused
     model.export(str(path), format="onnx", verbose=False)
     return f"keras {keras.__version__} on {keras.backend.backend()}"
 

@@ -157,9 +157,10 @@ def test_values_of_another_number_of_images_are_no_reference(tmp_path):
 def test_padding_that_is_computed_from_the_size_of_the_image_is_that_of_windows(tmp_path):
     """As Keras writes SAME on the torch backend: one cell more where a side of the map is even."""
     nodes = [node("Shape", "m", "sizes", start=2), node("Mod", "sizes two", "odd"), node("Sub", "one odd", "even"),
-             node("Concat", "none none even", "amounts", axis=0), node("Pad", "m amounts", "p"),
+             node("Concat", "two_none even four_none", "amounts", axis=0), node("Pad", "m amounts", "p"),
              node("Conv", "p w", "c", strides=[2, 2]), node("Relu", "c", "r"), *pooled("r")]  # fmt: skip
-    sizes = {"two": np.array([2, 2]), "one": np.array([1, 1]), "none": np.zeros(3, np.int64)}
+    sizes = {"two": np.array([2, 2]), "one": np.array([1, 1])}
+    sizes |= {"two_none": np.zeros(2, np.int64), "four_none": np.zeros(4, np.int64)}
     path = between(tmp_path / "a.onnx", nodes, 6, weights={"w": make_weight(6, 6, 3, 3), **sizes})
     dense = fullyconv.convert(path)
     assert (dense.report.tier, dense.report.guarantee) == (1, "feature windows")
