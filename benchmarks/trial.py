@@ -51,13 +51,11 @@ class TrialSettings:
     Attributes:
         quick: whether to compare one window only, in float32.
         windows: how many windows of exactly the window's size, and at most on each image.
-        most_parameters: larger models are checked at one window only, in float32; the row says so.
         seed: of weights and images.
     """
 
     quick: bool = False
     windows: int = 2
-    most_parameters: int = 80_000_000
     seed: int = 0
 
 
@@ -134,7 +132,7 @@ def _check(
     dense: DenseModel, classifier: Classifier, images: Tensor, row: dict[str, Any], settings: TrialSettings
 ) -> None:
     start = time.perf_counter()
-    if settings.quick or row["parameters"] > settings.most_parameters:
+    if settings.quick:
         errors = {"float32": _compare_windows(dense, classifier.module, images)}
         outcome = "right"
         if not errors["float32"] <= TOLERANCE_FP32:  # float64 decides

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from fullyconv.analyze.factors import Axis, Kind
 from fullyconv.analyze.fields import Field
-from fullyconv.graph import Graph, Node, Pair
+from fullyconv.graph import Graph, Identity, Node, Pad, Pair, Permute, Regroup, Select, Slice, Split, Unbind
+
+# What only moves values, or puts constants around them: there is no arithmetic in it to share.
+_ARRANGING = (Identity, Pad, Permute, Regroup, Select, Slice, Split, Unbind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ def select_parts(graph: Graph, fields: Mapping[str, Field], stride: Pair) -> Sel
     """Returns the least that must run on windows: what has no field, back to settled fields.
 
     A map that a reshape folded to cells further apart than windows are, as one partitioned for attention, is
-    cut before that.
+    cut before that. So is one that was only arranged: nothing is lost, what the head pads is then each window's
+    own border as in a crop, and three parts of a tensor are one cut.
 
     Args:
         graph: the classifier.
@@ -42,13 +46,19 @@ def select_parts(graph: Graph, fields: Mapping[str, Field], stride: Pair) -> Sel
         fits = field is not None and not (stride[0] % field.period[0] or stride[1] % field.period[1])
         return field is not None and _is_settled(field) and (fits or not field.is_folded)
 
+    def is_arranged(name: str) -> bool:
+        node = producers.get(name)
+        if node is None or not isinstance(node.op, _ARRANGING):
+            return False
+        return can_cut(node.inputs[0]) or is_arranged(node.inputs[0])
+
     producers = {value.name: node for node in graph.nodes for value in node.outputs}
     windowed: set[str] = set()
     cuts: dict[str, None] = {}
     waiting = [name for name in graph.outputs if not _is_settled(fields.get(name))]
     while waiting:
         name = waiting.pop()
-        if can_cut(name):
+        if can_cut(name) and not is_arranged(name):
             cuts[name] = None
         elif name in producers and producers[name].name not in windowed:
             node = producers[name]
