@@ -135,7 +135,7 @@ def _list_trained(row: Row) -> Iterable[Any]:
 def _list_distance(found: dict[str, Any]) -> Iterable[str]:
     if "windows" not in found:
         error = max(found["errors"].values())
-        return (f"equal, relative error {error:.0e}", *["-"] * 2, "-", "100%")
+        return (f"equal, relative error {error:.0e}", *["-"] * 4)
     moved = f"{found['moved_difference']:.2g} ({found['moved_px']} px)"
     agreement = "-" if found["top1_agreement"] is None else f"{found['top1_agreement']:.0%}"
     correlation = "-" if found["correlation"] is None else f"{found['correlation']:.3f}"
