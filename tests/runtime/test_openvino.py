@@ -11,9 +11,9 @@ import openvino
 import pytest
 from onnx import helper
 
-from fullyconv.capture import onnx_session
 from fullyconv.capture.onnx_session import OnnxSession
 from fullyconv.errors import CaptureError, MissingExtraError, ModelError
+from fullyconv.runtime import written_model
 from fullyconv.runtime.openvino_gathers import lift_gathers
 from fullyconv.runtime.openvino_session import OpenVinoSession
 from fullyconv.runtime.specification import Runtime
@@ -113,9 +113,9 @@ def test_results_are_the_caller_s(tmp_path):
     np.testing.assert_array_equal(first, kept)
 
 
-def test_a_model_too_large_for_one_message_goes_by_file(tmp_path, monkeypatch):
+def test_a_large_model_goes_by_file(tmp_path, monkeypatch):
     path = mixing(tmp_path / "a.onnx", node("Gather", "m places", "g", axis=1), places=PLACES)
-    monkeypatch.setattr(onnx_session, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(written_model, "MOST_BYTES_IN_MEMORY", 0)
     assert compare(path) < 1e-5
 
 

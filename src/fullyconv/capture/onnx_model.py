@@ -122,6 +122,7 @@ def read_model(path: Path) -> ir.Model:
         _check_outside(model, path)
         if measure_weights(model) < LARGEST_IN_MEMORY:
             ir.external_data.load_to_model(model)
+        _detach(model)
         complete = bool(model.graph.opset_imports) and bool(len(model.graph)) and bool(model.graph.outputs)
     except ModelError:
         raise
@@ -130,6 +131,30 @@ def read_model(path: Path) -> ir.Model:
     if not complete:
         raise ModelError(f"{path}: not a whole ONNX file: it holds no network")
     return model
+
+
+def _detach(model: ir.Model) -> None:
+    """Makes arrays of tensors within the protocol buffer, which gives a copy each time one is read, and drops it."""
+    import onnx_ir as ir
+
+    graphs = [model.graph, *model.graph.subgraphs()]
+    for value in (value for graph in graphs for value in graph.initializers.values()):
+        if isinstance(value.const_value, ir.serde.TensorProtoTensor):
+            value.const_value = _make_array(value.const_value)
+    nodes = [*model.graph.all_nodes(), *(node for function in model.functions.values() for node in function)]
+    for attributes in (node.attributes for node in nodes):
+        for name, attribute in list(attributes.items()):
+            if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.serde.TensorProtoTensor):
+                attributes[name] = ir.AttrTensor(name, _make_array(attribute.value))
+
+
+def _make_array(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    """Returns a tensor with memory of its own; one of strings or of packed numbers as it is."""
+    import onnx_ir as ir
+
+    if tensor.dtype == ir.DataType.STRING or tensor.dtype.bitwidth < 8:
+        return tensor
+    return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
 
 def _check_outside(model: ir.Model, path: Path) -> None:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
+from fullyconv.capture.onnx_lending import lend_weights
 from fullyconv.errors import CaptureError, ModelError, require_extra
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-    from onnx import ModelProto
 
 Array = NDArray[Any]
 
@@ -67,7 +62,7 @@ class OnnxSession:
         options.log_severity_level = _FATAL
         options.intra_op_num_threads = torch.get_num_threads()
         if not rewrites:
-            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            _spare(runtime, options)
         try:
             self._session = _open(runtime, model, extra_outputs, options, device)
         except ModelError:
@@ -114,8 +109,17 @@ def _name_type(value: ir.Value) -> str:
 
 def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any, device: str) -> Any:
     keywords = {"providers": _choose_providers(runtime, device), "disabled_optimizers": _WRONG_REWRITINGS}
-    with writing_model(model, extra_outputs) as written:
-        return runtime.InferenceSession(written.content, options, **keywords)
+    lent = lend_weights(model, extra_outputs)
+    values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in lent.arrays.values()]
+    options.add_external_initializers(list(lent.arrays), values)
+    return runtime.InferenceSession(lent.content, options, **keywords)
+
+
+def _spare(runtime: Any, options: Any) -> None:
+    """Has nodes run as they stand, and takes no memory ahead for a session that runs a few times only."""
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.enable_cpu_mem_arena = False
 
 
 def _choose_providers(runtime: Any, device: str) -> list[Any]:
@@ -126,56 +130,3 @@ def _choose_providers(runtime: Any, device: str) -> list[Any]:
         raise ModelError(f"onnxruntime cannot run on {device}: this build of it has no CUDA; see onnxruntime-gpu")
     number = int(device.partition(":")[2] or 0)
     return [("CUDAExecutionProvider", {"device_id": number, "use_tf32": 0}), "CPUExecutionProvider"]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A model in the form that libraries read.
-
-    Attributes:
-        content: the whole file, or where it is too large for one protocol buffer, the path of one.
-        outputs: the names of its outputs.
-    """
-
-    content: bytes | Path
-    outputs: tuple[str, ...]
-
-
-@contextmanager
-def writing_model(
-    model: ir.Model, extra_outputs: Sequence[str] = (), *, change: Callable[[ModelProto], None] | None = None
-) -> Iterator[Written]:
-    """Yields a model as libraries read it, which is not changed; a file is there for the block only.
-
-    Args:
-        model: the model.
-        extra_outputs: values of its graph that are to be outputs too.
-        change: what to do to its nodes before.
-    """
-    import onnx
-    import onnx_ir as ir
-
-    if measure_weights(model) < LARGEST_IN_MEMORY:
-        proto = ir.to_proto(model)
-        outputs = _prepare(proto, extra_outputs, change)
-        yield Written(proto.SerializeToString(), outputs)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        ir.save(model, path, external_data="weights.bin")
-        proto = onnx.load(path, load_external_data=False)
-        outputs = _prepare(proto, extra_outputs, change)
-        path.write_bytes(proto.SerializeToString())
-        yield Written(path, outputs)
-
-
-def _prepare(
-    proto: ModelProto, extra_outputs: Sequence[str], change: Callable[[ModelProto], None] | None
-) -> tuple[str, ...]:
-    import onnx
-
-    known = {value.name for value in proto.graph.output}
-    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)
-    if change is not None:
-        change(proto)
-    return tuple(value.name for value in proto.graph.output)

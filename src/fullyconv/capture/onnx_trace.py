@@ -71,12 +71,12 @@ def trace(source: OnnxModel, size: tuple[int, int, int]) -> Trace:
     constant = [name for name in outputs if name not in depending]
     if constant:
         raise CaptureError(f"the model's output {constant[0]} does not depend on the image")
-    problems = []
+    problems: list[str] = []  # in words: the errors themselves would hold on to the session
     for batch in dict.fromkeys((BATCH, 1, source.batch or 1)):
         try:
             values = _run_apart(session, {source.image: make_windows(source, (batch, *size))}, outputs)
         except CaptureError as error:
-            problems.append(error)
+            problems.append(str(error))
         else:
             return _keep(source, values, depending, (batch, *size))
     raise CaptureError(

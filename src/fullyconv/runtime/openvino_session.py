@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fullyconv.capture.onnx_session import Array, writing_model
+from fullyconv.capture.onnx_session import Array
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.runtime.openvino_gathers import lift_gathers
 from fullyconv.runtime.specification import Runtime
+from fullyconv.runtime.written_model import writing_model
 
 if TYPE_CHECKING:
     import onnx_ir as ir
