@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import fullyconv
-from fullyconv.capture import onnx_model
+from fullyconv.capture import onnx_model, onnx_session
 from fullyconv.capture.onnx_file import capture_onnx
 from fullyconv.capture.onnx_model import load_onnx
 from fullyconv.errors import CaptureError, MissingExtraError, ModelError, OptionError
@@ -201,9 +201,9 @@ def test_what_is_not_installed_says_how_to_install_it(tmp_path, monkeypatch, nam
         fullyconv.load(path)
 
 
-def test_large_models_keep_their_weights_beside_them(tmp_path, monkeypatch):
+def test_large_models_go_by_way_of_a_file(tmp_path, monkeypatch):
     """As those over 2 GB must; here the limit is one byte."""
-    for module in (onnx_model, onnx_files_on_disk):
+    for module in (onnx_model, onnx_session, onnx_files_on_disk):
         monkeypatch.setattr(module, "LARGEST_IN_MEMORY", 1)
     path = plain(tmp_path / "a.onnx", opset=11)
     model = onnx.load(path)

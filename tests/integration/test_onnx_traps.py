@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -11,7 +13,7 @@ from onnx import TensorProto, helper
 from torch.nn import functional as F
 
 import fullyconv
-from fullyconv.capture import onnx_model
+from fullyconv.capture import onnx_model, onnx_session
 from fullyconv.rewrite import onnx_files as onnx_files_on_disk
 from onnx_files import between, check_crops, make_weight, node, pooled, write
 
@@ -108,18 +110,18 @@ def test_batch_sizes_are_baked(tmp_path, where):
         np.testing.assert_allclose(together[place], dense(IMAGES[place : place + 1])[0], rtol=1e-5, atol=1e-5)
 
 
-def test_files_of_more_than_2_gb_keep_their_weights_beside_them(tmp_path, monkeypatch):
+def test_files_of_more_than_2_gb_go_by_path(tmp_path, monkeypatch):
     """A protocol buffer holds less: the weights stay beside it, and no runtime is given them as bytes.
 
     Here all weights count as large, and the sizes tell where they went.
     """
-    for module in (onnx_model, onnx_files_on_disk):
+    for module in (onnx_model, onnx_session, onnx_files_on_disk):
         monkeypatch.setattr(module, "LARGEST_IN_MEMORY", 1)
     real, opened = onnxruntime.InferenceSession, []
 
     def open_session(model, *arguments, **named):
         opened.append(model)
-        assert len(model) < 20_000
+        assert isinstance(model, Path) and model.stat().st_size < 20_000
         return real(model, *arguments, **named)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)

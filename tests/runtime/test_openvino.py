@@ -13,7 +13,7 @@ from onnx import helper
 
 from fullyconv.capture.onnx_session import OnnxSession
 from fullyconv.errors import CaptureError, MissingExtraError, ModelError
-from fullyconv.runtime import written_model
+from fullyconv.runtime import openvino_session
 from fullyconv.runtime.openvino_gathers import lift_gathers
 from fullyconv.runtime.openvino_session import OpenVinoSession
 from fullyconv.runtime.specification import Runtime
@@ -115,7 +115,7 @@ def test_results_are_the_caller_s(tmp_path):
 
 def test_a_large_model_goes_by_file(tmp_path, monkeypatch):
     path = mixing(tmp_path / "a.onnx", node("Gather", "m places", "g", axis=1), places=PLACES)
-    monkeypatch.setattr(written_model, "MOST_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(openvino_session, "MOST_BYTES_IN_MEMORY", 0)
     assert compare(path) < 1e-5
 
 

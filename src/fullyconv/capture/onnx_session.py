@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from fullyconv.capture.onnx_lending import lend_weights
+from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
+from fullyconv.capture.onnx_writing import writing_model
 from fullyconv.errors import CaptureError, ModelError, require_extra
 
 if TYPE_CHECKING:
@@ -109,6 +111,9 @@ def _name_type(value: ir.Value) -> str:
 
 def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any, device: str) -> Any:
     keywords = {"providers": _choose_providers(runtime, device), "disabled_optimizers": _WRONG_REWRITINGS}
+    if measure_weights(model) >= LARGEST_IN_MEMORY:  # its weights are mapped from a file already
+        with writing_model(model, extra_outputs, most_bytes=LARGEST_IN_MEMORY) as written:
+            return runtime.InferenceSession(written.content, options, **keywords)
     lent = lend_weights(model, extra_outputs)
     values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in lent.arrays.values()]
     options.add_external_initializers(list(lent.arrays), values)

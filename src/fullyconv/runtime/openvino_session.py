@@ -10,13 +10,17 @@ import numpy as np
 import torch
 
 from fullyconv.capture.onnx_session import Array
+from fullyconv.capture.onnx_writing import writing_model
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.runtime.openvino_gathers import lift_gathers
 from fullyconv.runtime.specification import Runtime
-from fullyconv.runtime.written_model import writing_model
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+# Larger models would be there three times while they are read: the message, its bytes, and what OpenVINO makes of
+# them. From a file, weights are mapped into memory once.
+MOST_BYTES_IN_MEMORY = 32_000_000
 
 # OpenVINO's own names: of a number type, and of a processor's being able to compute in it.
 _ARITHMETIC = {"": ("f32", "FP32"), "bfloat16": ("bf16", "BF16"), "float16": ("f16", "FP16")}
@@ -53,7 +57,7 @@ class OpenVinoSession:
         self._core = openvino.Core()
         self._options = _choose_options(self._core, runtime)
         self._model_class = openvino.Model
-        with writing_model(model, extra_outputs, change=lift_gathers) as written:
+        with writing_model(model, extra_outputs, most_bytes=MOST_BYTES_IN_MEMORY, change=lift_gathers) as written:
             self.outputs = written.outputs
             try:
                 self._model = self._core.read_model(written.content)

@@ -1,4 +1,4 @@
-"""ONNX models in the form that libraries read which cannot be lent weights."""
+"""ONNX models in the form that libraries read: as bytes, or as a file where they are large."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ from fullyconv.capture.onnx_model import measure_weights
 if TYPE_CHECKING:
     import onnx_ir as ir
     from onnx import ModelProto
-
-# Larger models would be there three times while they are read: the message, its bytes, and what the library makes of
-# them. From a file, weights are mapped into memory once.
-MOST_BYTES_IN_MEMORY = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +31,24 @@ class Written:
 
 @contextmanager
 def writing_model(
-    model: ir.Model, extra_outputs: Sequence[str] = (), *, change: Callable[[ModelProto], None] | None = None
+    model: ir.Model,
+    extra_outputs: Sequence[str] = (),
+    *,
+    most_bytes: int,
+    change: Callable[[ModelProto], None] | None = None,
 ) -> Iterator[Written]:
     """Yields a model as libraries read it, which is not changed; a file loses its name after the block.
 
     Args:
         model: the model.
         extra_outputs: values of its graph that are to be outputs too.
+        most_bytes: of weights in memory; models of more go by a file.
         change: what to do to its nodes before.
     """
     import onnx
     import onnx_ir as ir
 
-    if measure_weights(model) < MOST_BYTES_IN_MEMORY:
+    if measure_weights(model) < most_bytes:
         proto = ir.to_proto(model)
         outputs = _prepare(proto, extra_outputs, change)
         yield Written(proto.SerializeToString(), outputs)
