@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from exported import Export, Exported
-from openvino_runs import run_by_openvino
 from torch import nn
 from torch.utils import _pytree as pytree
 from trial import TrialSettings, draw_images, draw_samples
@@ -20,12 +19,11 @@ from trial import TrialSettings, draw_images, draw_samples
 import fullyconv
 from fullyconv.capture.onnx_model import OnnxModel, load_onnx
 from fullyconv.rewrite import DenseModel
-from fullyconv.rewrite.onnx_module import OnnxModule
 from fullyconv.verify.comparison import Comparison
 from fullyconv.verify.onnx_original import OnnxOriginal
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.samples import Sample
-from fullyconv.verify.subject import Subject, describe
+from fullyconv.verify.subject import describe
 from fullyconv.verify.verification import VerifySettings, verify_subject
 
 # Of the largest score or logit, on either runtime.
@@ -35,6 +33,7 @@ TOLERANCE = 1e-5
 _LEAST_DIFFERENCE = 1e-3
 
 SETTINGS = TrialSettings()
+_CHECKS = VerifySettings(SETTINGS.windows, SETTINGS.seed, (torch.float32,))
 
 
 def try_export(case: Export) -> dict[str, Any]:
@@ -64,7 +63,8 @@ def _try(exported: Exported, folder: Path, row: dict[str, Any]) -> None:
     row |= {"errors": {}, "outcome": "right"}
     subject = replace(describe(dense, source, SETTINGS.seed), windows=SETTINGS.windows)
     for runtime in ("onnxruntime", "openvino"):
-        _note(runtime, _verify(runtime, subject, source, samples), row)
+        placed = replace(subject, runner=dense.on(runtime).runner)
+        _note(runtime, verify_subject(placed, source, samples, _CHECKS), row)
     if exported.module is not None:
         _compare_with_module(exported.module, dense, samples, row)
 
@@ -92,14 +92,6 @@ def _measure_liveliness(source: OnnxModel, dense: DenseModel) -> float:
     answers = OnnxOriginal(source, images, torch.float32).answer(images).values()
     shown = [answer.scores if answer.logits is None else answer.logits for answer in answers]
     return min(float((values[0] - values[1]).abs().max() / values.abs().max()) for values in shown)
-
-
-def _verify(runtime: str, subject: Subject, source: OnnxModel, samples: Sequence[Sample]) -> VerifyReport:
-    if runtime == "openvino":
-        assert isinstance(subject.module, OnnxModule)  # what every dense ONNX file is loaded as
-        subject = replace(subject, module=run_by_openvino(subject.module))
-    settings = VerifySettings(SETTINGS.windows, SETTINGS.seed, (torch.float32,))
-    return verify_subject(subject, source, samples, settings)
 
 
 def _note(runtime: str, report: VerifyReport, row: dict[str, Any]) -> None:
