@@ -85,7 +85,8 @@ INPUTS = {
 @pytest.mark.parametrize("kind", INPUTS)
 def test_inputs_that_hold_no_numbers(fails, tmp_path, kind):
     path = between(tmp_path / "a.onnx", pooled("m"), 6, inputs=[INPUTS[kind]])
-    refuse(fails, path, "takes more beside the image; give each a value with --bind name=value")
+    shown = {"strings": "more [1]", "a sequence": "more of any shape"}[kind]
+    refuse(fails, path, f"takes {shown} beside the image; give each a value with --bind name=value")
     told = {"strings": "STRING", "a sequence": "Sequence(Tensor(FLOAT))"}[kind]
     refuse(fails, path, f"input more is a {told}, to which 1.0 cannot be bound", "--bind", "more=1")
 
@@ -102,9 +103,14 @@ def test_images_that_are_a_sequence(fails, tmp_path):
 
 def test_images_of_no_known_shape_and_two_of_them(fails, tmp_path):
     nothing = write(tmp_path / "a.onnx", [node("GlobalAveragePool", "image", "scores")], {}, shape=None)
-    refuse(fails, nothing, "expected one image among its inputs, (N, C, height, width) of floats; got image None")
+    refuse(
+        fails, nothing, "expected one image among its inputs, (N, C, height, width) of floats; got image of any shape"
+    )
     other = helper.make_tensor_value_info("other", FLOAT, ["n", 3, 17, 13])
-    refuse(fails, between(tmp_path / "b.onnx", pooled("m"), 6, inputs=[other]), "got image [n,3,17,13], other [n,3,17")
+    both = between(tmp_path / "b.onnx", [node("Add", "m other", "r"), *pooled("r")], 6, inputs=[other])
+    refuse(
+        fails, both, "got image [n,3,17,13], other [n,3,17,13]; if all but one are constants, give each a value with"
+    )
 
 
 def test_outputs_that_hold_no_numbers(fails, tmp_path):
@@ -124,6 +130,13 @@ def test_bindings_of_another_shape(tmp_path):
         fullyconv.convert(path, bind={"scale": np.ones((5, 1, 1))})
     with pytest.raises(OptionError, match="input scale is a FLOAT, to which 'x' cannot be bound"):
         fullyconv.convert(path, bind={"scale": "x"})
+
+
+def test_bindings_that_would_be_rounded(tmp_path):
+    info = [helper.make_tensor_value_info("axis", TensorProto.INT64, [1])]
+    path = between(tmp_path / "a.onnx", [node("ReduceMean", "m axis", "r"), *pooled("r")], 6, inputs=info)
+    with pytest.raises(OptionError, match=r"input axis is a INT64, to which 1\.5 cannot be bound"):
+        fullyconv.convert(path, bind={"axis": 1.5})
 
 
 def test_float64_is_not_for_onnxruntime(fails, tmp_path):

@@ -8,12 +8,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fullyconv.capture.export import silence
+from fullyconv.capture.onnx_inputs import bind_inputs, drop_unread, find_image, is_channels_last, put_channels_first
 from fullyconv.capture.onnx_single_axes import divide_slices
-from fullyconv.errors import ModelError, OptionError, require_extra
+from fullyconv.errors import ModelError, require_extra
 from fullyconv.graph import Pair
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ class OnnxModel:
         batch: the batch size that the file says, None where it does not.
         dtype: of the image, as numpy calls it.
         path: of the file.
-        bound: the values of inputs beside the image.
+        bound: the values of inputs beside the image; zeros for those that no node reads.
         was_updated: whether its operators were older than `OPSET`.
         was_channels_last: whether its images are `(N, height, width, C)`.
     """
@@ -74,7 +72,8 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
 
     Args:
         path: the file; weights may lie beside it as external data.
-        bind: values for inputs that are none of the image's.
+        bind: values for inputs that are none of the image's; a number fills the whole of one. Inputs that no node
+            reads need none.
         layout: of the file's images; where None, what the last axis says.
 
     Raises:
@@ -87,17 +86,17 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
     model = read_model(path)
     _simplify(model, path)
     _check_operators(model, path)
-    bound = _bind(model, dict(bind or {}), path)
+    bound = bind_inputs(model, dict(bind or {}), path) | drop_unread(model)
     _check_outputs(model, path)
-    image = _find_image(model, path)
-    is_last = layout == "nhwc" or (layout is None and _is_channels_last(image))
+    image = find_image(model, path)
+    is_last = layout == "nhwc" or (layout is None and is_channels_last(image))
     if is_last:
-        image = _put_channels_first(model, image)
+        image = put_channels_first(model, image)
     updated = _update(model, path)
     divide_slices(updated)
     _name_nodes(updated)
     name = str(image.name)
-    assert image.shape is not None and image.dtype is not None  # as _find_image chose it
+    assert image.shape is not None and image.dtype is not None  # as find_image chose it
     batch, channels, height, width = (size if isinstance(size, int) and size > 0 else None for size in image.shape)
     window = (height, width) if height and width else None
     return OnnxModel(
@@ -213,46 +212,6 @@ def _check_operators(model: ir.Model, path: Path) -> None:
         )
 
 
-def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Makes weights of inputs, and returns them as arrays."""
-    import onnx_ir as ir
-
-    bound = {}
-    for value in list(model.graph.inputs):
-        if value.name in bind:
-            array = _make_bound(value, bind.pop(value.name), path)
-            value.const_value = ir.tensor(array, name=value.name)
-            bound[str(value.name)] = array
-            model.graph.inputs.remove(value)
-            model.graph.register_initializer(value)
-    if bind:
-        names = ", ".join(str(value.name) for value in model.graph.inputs)
-        raise OptionError(f"{path}: has no input {next(iter(bind))!r} to bind; its inputs are {names}")
-    return bound
-
-
-def _make_bound(value: ir.Value, given: Any, path: Path) -> NDArray[Any]:
-    """Returns what is bound to an input in its number type; one number fills the whole of it."""
-    import onnx_ir as ir
-
-    try:
-        if not isinstance(value.type, ir.TensorType) or value.type.dtype == ir.DataType.STRING:
-            raise TypeError
-        array: NDArray[Any] = np.asarray(given).astype(value.type.dtype.numpy())
-    except (TypeError, ValueError):
-        raise OptionError(f"{path}: input {value.name} is a {value.type}, to which {given!r} cannot be bound") from None
-    sizes = list(value.shape) if value.shape is not None else [None]
-    if array.size == 1 and all(isinstance(size, int) for size in sizes):
-        return np.full([int(str(size)) for size in sizes], array.reshape(()))
-    fits = value.shape is None or (
-        len(sizes) == array.ndim
-        and all(not isinstance(size, int) or size == own for size, own in zip(sizes, array.shape, strict=True))
-    )
-    if not fits:
-        raise OptionError(f"{path}: input {value.name}: expected the shape {value.shape}, got {array.shape} to bind")
-    return array
-
-
 def _check_outputs(model: ir.Model, path: Path) -> None:
     """Returns if all outputs are tensors of numbers, as far as the file says."""
     import onnx_ir as ir
@@ -263,47 +222,6 @@ def _check_outputs(model: ir.Model, path: Path) -> None:
             raise ModelError(
                 f"{path}: output {value.name}: expected a tensor of numbers, got {kind}; export without it"
             )
-
-
-def _find_image(model: ir.Model, path: Path) -> ir.Value:
-    import onnx_ir as ir
-
-    inputs = list(model.graph.inputs)
-    images = [value for value in inputs if value.shape is not None and len(value.shape) == 4]
-    images = [value for value in images if isinstance(value.type, ir.TensorType)
-              and value.type.dtype.name in ("FLOAT", "FLOAT16", "DOUBLE")]  # fmt: skip
-    if len(images) != 1:
-        found = ", ".join(f"{value.name} {value.shape}" for value in inputs) or "none"
-        raise ModelError(f"{path}: expected one image among its inputs, (N, C, height, width) of floats; got {found}")
-    others = [str(value.name) for value in inputs if value is not images[0]]
-    if others:
-        raise ModelError(
-            f"{path}: takes {', '.join(others)} beside the image; give each a value with --bind name=value"
-        )
-    return images[0]
-
-
-def _is_channels_last(image: ir.Value) -> bool:
-    """Returns whether the last axis looks like colours and the second does not."""
-    assert image.shape is not None  # only values of four axes are images
-    first, last = image.shape[1], image.shape[3]
-    return isinstance(last, int) and last <= 4 and not (isinstance(first, int) and first <= 4)
-
-
-def _put_channels_first(model: ir.Model, image: ir.Value) -> ir.Value:
-    """Puts a transposition before the network, so that it takes `(N, C, height, width)`."""
-    import onnx_ir as ir
-
-    assert image.shape is not None  # only values of four axes are images
-    n, h, w, c = image.shape
-    outer = ir.Value(name=f"{image.name}:nchw", shape=ir.Shape([n, c, h, w]), type=image.type)
-    node = ir.node("Transpose", [outer], {"perm": [0, 2, 3, 1]}, name=f"{image.name}:to_nhwc")
-    inner = node.outputs[0]
-    inner.name, inner.type = f"{image.name}:nhwc", image.type
-    image.replace_all_uses_with(inner)
-    model.graph.insert_before(model.graph[0], node)
-    model.graph.inputs[model.graph.inputs.index(image)] = outer
-    return outer
 
 
 def _update(model: ir.Model, path: Path) -> ir.Model:

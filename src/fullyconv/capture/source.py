@@ -63,7 +63,7 @@ def open_source(
     Args:
         source: as for `load_source`, or an `.onnx` file.
         weights: as for `load_source`.
-        bind: values for inputs of an `.onnx` file beside the image, as `name=value`.
+        bind: values for inputs of an `.onnx` file beside the image, as `name=value` or `name=a,b,c`.
         layout: of the images of an `.onnx` file, where it does not show.
 
     Raises:
@@ -80,12 +80,16 @@ def open_source(
     return load_onnx(Path(source), dict(map(_read_binding, bind)), layout), None
 
 
-def _read_binding(text: str) -> tuple[str, float]:
-    name, _, value = text.rpartition("=")
+def _read_binding(text: str) -> tuple[str, float | list[float]]:
+    name, _, listed = text.rpartition("=")
     try:
-        return name, float(value)
+        values = [float(value) for value in listed.split(",")]
     except ValueError:
-        raise OptionError(f"--bind: expected name=value with a number, such as keep=1, got {text!r}") from None
+        raise OptionError(
+            "--bind: expected name=value with a number, such as keep=1, or several, such as mean=0.5,0.5,0.4; "
+            f"got {text!r}"
+        ) from None
+    return name, values if len(values) > 1 else values[0]
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -36,7 +36,8 @@ def convert(  # noqa: PLR0913 - one for each option; two are flattened settings
         window: the crop size it was trained on, as WIDTHxHEIGHT; may be left out where the file says it.
         output: the file to write: dense.pt2 for PyTorch, dense.onnx for any runtime.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
-        bind: for an .onnx file: a value for an input beside the image, as name=value; may be given several times.
+        bind: for an .onnx file: a value for an input beside the image, as name=value or name=a,b,c; may be given
+            several times.
         layout: for an .onnx file: nchw or nhwc, how it has its images, where that does not show.
         card: what to put on the model card.
         rewrite: how to convert.

@@ -34,7 +34,7 @@ def verify(  # noqa: PLR0913 - one for each option
         images: images or folders to compare on; its own random ones if none are given.
         against: the classifier: a .pt2, .onnx or .t7 file, or module:factory importable from the current directory.
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
-        bind: for an .onnx file: a value for an input beside the image, as name=value.
+        bind: for an .onnx file: a value for an input beside the image, as name=value or name=a,b,c.
         layout: for an .onnx file: nchw or nhwc, how it has its images, where that does not show.
         border: where the network's padding is to be while its distance from crops is measured: image, first-order
             or window; by default as it was converted.
