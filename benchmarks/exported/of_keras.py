@@ -27,6 +27,12 @@ _NAMES = {
     "ConvNeXtTiny": 96,
 }
 
+# Their own preprocessing makes values of 0 to 255 small; of the images here, it would leave next to nothing.
+_PREPROCESSING = {
+    "MobileNetV3Small": {"include_preprocessing": False},
+    "ConvNeXtTiny": {"include_preprocessing": False},
+}
+
 _ROUTES = {"keras, tensorflow": "tensorflow", "keras, torch": "torch", "tf2onnx": "tensorflow"}
 _TF2ONNX = ("VGG16", "MobileNetV2", "ResNet50")
 _OPSET = 17
@@ -66,7 +72,7 @@ def _make(suite: str, name: str, folder: Path) -> Exported:
     size = _NAMES[name]
     window = (size, size + 32)  # so that rows and columns do not stand for each other
     shape = {"input_shape": (*window, 3), "weights": None, "classifier_activation": "softmax"}
-    model = getattr(keras.applications, name)(**shape)
+    model = getattr(keras.applications, name)(**shape, **_PREPROCESSING.get(name, {}))
     images = draw_images(3, window, 0)[:8].permute(0, 2, 3, 1).numpy()
     randomise_keras(model, images, 0)
     path = folder / f"{name}.onnx"

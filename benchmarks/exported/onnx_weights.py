@@ -61,6 +61,7 @@ class _Fitting:
     def __init__(self, model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], seed: int) -> None:
         self._model, self._shapes = model, shapes
         self._random = np.random.default_rng(seed)
+        self._is_normed = any(node.op_type == "BatchNormalization" for node in model.graph.node)
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self._uses = Counter(name for node in model.graph.node for name in node.input)
         self._readers = {name: node for node in reversed(model.graph.node) for name in node.input}
@@ -98,6 +99,8 @@ class _Fitting:
                 self.weights[bias] *= 0
             (outputs,) = self._run_node(node, values).values()
             mean, deviation = measure(torch.from_numpy(np.concatenate(outputs)), 1)
+            if not self._is_normed:  # as in training: centred at each of many layers, images differ by more and more
+                mean = torch.zeros_like(mean)  # of what is small beside rounding
             self.weights[node.input[1]] /= np.float32(deviation)
             if bias in self.weights:
                 drawn = self._random.standard_normal(self.weights[bias].shape) * 0.2
