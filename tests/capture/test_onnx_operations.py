@@ -121,6 +121,11 @@ LOCAL = {  # name: nodes, features, weights
         3,
         {"places": np.array([5, -6, 2])},
     ),
+    "a table of all channels": (
+        [node("Gather", "m places", "t", axis=1), node("ReduceMean", "t axes", "q"), node("Flatten", "q", "v")],
+        6,
+        {"places": np.array([[0, 1, -4], [3, 4, 5]]), "axes": np.array([3, 4])},
+    ),
     "one channel": (
         [node("Gather", "m place", "r", axis=1), node("ReduceMean", "r axes", "q"), node("Flatten", "q", "v")],
         1,
@@ -321,6 +326,12 @@ REFUSED = {  # name: nodes, features, weights, reason
         {"places": np.array([[0, 1], [2, 3]]), "axes": np.array([2, 3, 4])},
         "may mix",
     ),
+    "a table in another order": (
+        [node("Gather", "m places", "t", axis=1), node("ReduceMean", "t axes", "v", keepdims=0)],
+        6,
+        {"places": np.array([[0, 1, 2, 4, 3, 5]]), "axes": np.array([1, 3, 4])},
+        "may mix",
+    ),
     "tiles along two axes": (
         [node("Tile", "m times", "r"), *pooled("r")],
         12,
@@ -400,6 +411,15 @@ def test_random_numbers_are_no_constants(tmp_path):
     nodes = [node("RandomNormalLike", "m", "noise"), node("Add", "m noise", "r"), *pooled("r")]
     path = between(tmp_path / "a.onnx", nodes, 6, shape=(1, 3, *WINDOW))
     assert fullyconv.convert(path).report.tier == 2
+
+
+def test_strides_that_an_exporter_wrote_as_a_table(tmp_path):
+    """With an open batch by axis 0 of it all, it would mix the batch; here the batch is 1 for good."""
+    nodes = [node("ReduceMean", "m axes", "q", keepdims=1), node("Reshape", "q flat", "f"),
+             node("Gather", "f places", "t", axis=0), node("Flatten", "t", "v")]  # fmt: skip
+    weights = {"axes": np.array([2, 3]), "flat": np.array([-1]), "places": np.arange(6).reshape(1, 6, 1, 1)}
+    path = between(tmp_path / "a.onnx", nodes, 6, shape=(1, 3, *WINDOW), weights=weights)
+    assert check_crops(path).report.tier == 1
 
 
 def test_half_precision_of_single_operations(tmp_path):

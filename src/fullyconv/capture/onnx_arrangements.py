@@ -72,17 +72,19 @@ def _slice(use: OnnxUse) -> Normal:
 
 
 def _gather(use: OnnxUse) -> Normal:
-    """Refused: places that depend on the image, tables of places."""
+    """A table of all places in their order is a reshape; refused: any other, and places that depend on the image."""
     indices = use.read(1)
-    if indices is None or indices.ndim > 1:
+    if indices is None:
         return None
     axis = use.axis(use.get("axis", 0))
     size = use.shape()[axis]
     if indices.ndim == 0:
         return Select(axis, int(indices) % size), use.inputs[:1]
-    places = tuple(int(index) % size for index in indices.tolist())
+    places = tuple(int(index) % size for index in indices.reshape(-1))
     if places == tuple(range(size)):
-        return Identity(), use.inputs[:1]
+        return (Regroup() if indices.ndim > 1 else Identity()), use.inputs[:1]
+    if indices.ndim > 1:
+        return None
     return Gather(axis, places), use.inputs[:1]
 
 
