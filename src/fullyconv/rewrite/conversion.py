@@ -59,7 +59,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
         card: classes and preprocessing; taken from the `.pt2` where it has one.
-        stride: pixels between neighbouring scores `(sy, sx)`, multiples of the network's own; its own where None.
+        stride: pixels between neighbouring scores `(sy, sx)`; the network's own where None. Multiples of it leave
+            cells out; what its strides divide into makes the grid finer, as `DenseModel.refine` does.
         windowed_from: a layer of the model: it and what follows run on windows, so that padding from there on is
             the crop's own; "image" for exact crops.
         border: where padding is seen: "image", the image's border; "first-order", the window's border to first
@@ -108,7 +109,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
         return build_crops(module, image, card, crops).with_border(border)
     if plan.windowed:
         captured = free_batch(captured, module)
-    return build_dense(plan, captured, card).with_border(border)
+    dense = build_dense(plan, captured, card).with_border(border)
+    return dense.refine(asked.stride) if asked.stride else dense
 
 
 def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:

@@ -85,6 +85,21 @@ class DenseModel:
             raise ModelError("an ONNX network keeps the number type of its file and runs on the CPU")
         return replace(self, module=copy.deepcopy(self.module).to(device=device, dtype=dtype))
 
+    def refine(self, stride: int | Pair) -> DenseModel:
+        """Returns the same network on a finer grid, on the same weights; this one is not changed.
+
+        Every strided operation runs at all its phases, which become fragments of the map; everything after it runs as
+        it does on each. The scores of the coarser grid are among those of the finer one.
+
+        Args:
+            stride: pixels between neighbouring scores, `(sy, sx)` or one number for both.
+
+        Raises:
+            OptionError: the network's own strides do not allow it; the message lists what they allow.
+        """
+        pair = (stride, stride) if isinstance(stride, int) else stride
+        return replace(self, module=self.module.refine(pair), grid=replace(self.grid, stride_px=pair))
+
     def with_window_memory(self, memory_bytes: int) -> DenseModel:
         """Returns the same network, on the same weights, with other batches of windows; scores are the same.
 
