@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from fullyconv.refine.slides import Slide
 from fullyconv.rewrite.program import GridCall, Instruction
 
 _TO_THE_END = 2**62
+_MAX_POOL = "aten.max_pool2d.default"
 
 
 def loosen_step(instructions: tuple[Instruction, ...], slide: Slide, factor: Pair) -> list[Instruction]:
@@ -19,10 +20,12 @@ def loosen_step(instructions: tuple[Instruction, ...], slide: Slide, factor: Pai
 
     The results may have more cells at the end than belong to a phase, never fewer.
     """
+    last = instructions[-1]
+    if isinstance(last, Call) and len(instructions) == 1 and last.target == _MAX_POOL:
+        return _loosen_max(last, slide, factor)
     if slide.ceil is not None:
-        (call,) = instructions
-        assert isinstance(call, Call)  # pools are one call
-        return _POOLS_UP[call.target](call, slide, factor)
+        assert isinstance(last, Call)  # an average pool, which is one call
+        return _loosen_average(last, slide, factor)
     return [_loosen(instruction, factor) for instruction in instructions]
 
 
@@ -53,11 +56,37 @@ _STRIDES = {
 
 
 def _loosen_max(call: Call, slide: Slide, factor: Pair) -> list[Instruction]:
-    x, kernel, stride, padding, dilation, *_ = call.args
-    name = call.outputs[0]
-    padded = Call("aten.constant_pad_nd.default", (x, _reach(slide), float("-inf")), outputs=(f"{name}/padded",))
-    args = (Ref(padded.outputs[0]), kernel, _divide(stride, factor), padding, dilation, False)
-    return [padded, replace(call, args=args)]
+    """A pool at stride 1 is the maximum of shifted maps: the kernel for pools looks at each value many times."""
+    x, kernel, stride, (top, left), dilation, _ = call.args
+    name, left_over = call.outputs[0], _divide(stride, factor)
+    bottom, right = (0, 0) if slide.ceil is None else (slide.ceil[0].stride - 1, slide.ceil[1].stride - 1)
+    pads = [left, left + right, top, top + bottom]
+    calls: list[Instruction] = []
+    if any(pads):
+        calls.append(Call("aten.constant_pad_nd.default", (x, pads, float("-inf")), outputs=(f"{name}/padded",)))
+        x = Ref(f"{name}/padded")
+    if left_over != [1, 1] or dilation != [1, 1]:
+        return [*calls, Call(_MAX_POOL, (x, kernel, left_over, [0, 0], dilation, False), outputs=(name,))]
+    steps = [(axis, shift) for axis, size in ((2, kernel[0]), (3, kernel[1])) for shift in _double(size)]
+    for place, (axis, shift) in enumerate(steps):
+        first, later = f"{name}/{place}/first", f"{name}/{place}/later"
+        result = name if place == len(steps) - 1 else f"{name}/{place}"
+        calls += [
+            Call("aten.slice.Tensor", (x, axis, 0, -shift), outputs=(first,)),
+            Call("aten.slice.Tensor", (x, axis, shift, _TO_THE_END), outputs=(later,)),
+            Call("aten.maximum.default", (Ref(first), Ref(later)), outputs=(result,)),
+        ]
+        x = Ref(result)
+    return calls
+
+
+def _double(size: int) -> Iterator[int]:
+    """Yields by how much to shift maxima so that they reach over `size` cells: twice as many each time, at most."""
+    reached = 1
+    while reached < size:
+        shift = min(reached, size - reached)
+        yield shift
+        reached += shift
 
 
 def _loosen_average(call: Call, slide: Slide, factor: Pair) -> list[Instruction]:
@@ -100,9 +129,3 @@ def _reach(slide: Slide) -> list[int]:
 
 def _divide(stride: Any, factor: Pair) -> list[int]:
     return [size // by for size, by in zip(stride, factor, strict=True)]
-
-
-_POOLS_UP: Mapping[str, Callable[[Call, Slide, Pair], list[Instruction]]] = {
-    "aten.max_pool2d.default": _loosen_max,
-    "aten.avg_pool2d.default": _loosen_average,
-}

@@ -94,8 +94,8 @@ def check_step(program: Program, step: Pair) -> None:
     rows, columns = list_steps(program)
     if step[0] not in rows or step[1] not in columns:
         raise OptionError(
-            f"stride: expected {_list(columns)} pixels across and {_list(rows)} down, or at conversion multiples of the "
-            f"first ones; got {format_size(step)} (across x down)"
+            f"stride: expected {_list(columns)} pixels across and {_list(rows)} down, or multiples of the largest when "
+            f"converting; got {format_size(step)} (across x down)"
         )
 
 
