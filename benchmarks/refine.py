@@ -210,9 +210,8 @@ def print_ways(module: nn.Module, dense: DenseModel, image: Tensor, stride: int,
         figures = f"{took[name]:10.3f} {way.share:7.3f} {took[name] / base:17.2f} {work / 1e9:7.1f}"
         print(f"{stride:6}     {name:10} {figures} {work / took[name] / 1e9:9.0f} {memory[name] / 1e6:11.0f}")
     rate = flops["rate"] / took["rate"]
-    print(
-        f"{stride:6}     bound      {least / rate:10.3f}   {base / (least / rate):.2f} of it, at {rate / 1e9:.0f} GFLOP/s"
-    )
+    times = base / (least / rate)
+    print(f"{stride:6}     bound      {least / rate:10.3f}   {times:.2f} of it, at {rate / 1e9:.0f} GFLOP/s")
     more = ", ".join(f"{name} {flops[name] / least:.1f}" for name in ("crops", "shifts", "dilation"))
     print(f"           arithmetic beside that of fragments: {more}")
 

@@ -57,6 +57,12 @@ class DenseModel:
         """
         return ((0, 0), (0, 0)) if self._runs_windows else self.image_margins_px
 
+    @property
+    def own_stride_px(self) -> Pair:
+        """Pixels between neighbouring scores at the network's own stride, `(sy, sx)`: the coarsest it was made for."""
+        program = getattr(self.module, "program", None)
+        return getattr(program, "own_stride", self.grid.stride_px)
+
     def __call__(self, images: Images) -> Any:
         """Returns the scores of all windows, as torch tensors or numpy arrays, like the images.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,17 @@ class _Run:
     faults: Mapping[str, str]
     failure: str = ""
 
+    def select(self, places: tuple[int, ...]) -> _Run:
+        """Returns the same for some of the windows."""
+        if places == tuple(range(len(self.cells))):
+            return self
+        some = list(places)
+        dense = {
+            name: Measured(values.scores[some], None if values.logits is None else values.logits[some])
+            for name, values in self.dense.items()
+        }
+        return replace(self, cells=tuple(self.cells[place] for place in places), dense=dense)
+
 
 # The yardstick for distances from crops is a move by 8 pixels of a window of 224 (DESIGN, section 2).
 _MOVED = 8 / 224
@@ -104,7 +115,7 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     names = [split.name for split in probe.splits]
     try:
         halves = original.cut(probe)
-        axes = locate_axes(halves, original.window, names, subject.grid.stride_px)
+        axes = locate_axes(halves, original.window, names, subject.fine.own.stride_px)
     except SplitError as error:
         return Bench(subject, module, as_used, original, None, str(error), fault=str(error))
     except Exception as error:
@@ -184,14 +195,16 @@ def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], 
 
 
 def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
-    sample, grid = run.sample, bench.subject.grid
-    images = pad_to_strides(sample.images, grid) if bench.subject.align else sample.images
-    try:
-        answers = answer_patches(trunk, images, grid, run.cells)
-    except Exception as error:
-        findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
-        return
-    findings.pairings.extend(_pair("feature windows", run, answers))
+    sample, fine = run.sample, bench.subject.fine
+    for (top, left), places in fine.list_shifts(run.cells, sample.size_px()):
+        images, cells = sample.images[:, :, top:, left:], [fine.find_own(run.cells[place]) for place in places]
+        images = pad_to_strides(images, fine.own) if bench.subject.align else images
+        try:
+            answers = answer_patches(trunk, images, fine.own, cells)
+        except Exception as error:
+            findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
+            return
+        findings.pairings.extend(_pair("feature windows", run.select(places), answers))
 
 
 def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Module | None = None) -> _Run:
