@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import zoo_arranging as arranging
+import zoo_heads as heads
 from zoo_mixing import Attention, SqueezeExcite
 from zoo_norms import NORMS
 from zoo_parts import Functional, conv, randomise
@@ -359,6 +360,11 @@ ZOO = {
     "partitioned": Entry(arranging.partitioned, (24, 36), 2, CROPS, (4, 4)),
     "reordered_channels": Entry(arranging.reordered_channels, (23, 27), 1, CROPS, (4, 4)),
     "grouped_channels": Entry(arranging.grouped_channels, (23, 27), 1, CROPS, (4, 4)),
+    "u_shaped": Entry(arranging.u_shaped, (25, 33), 1, CROPS, (8, 8)),
+    "branches_of_several_strides": Entry(arranging.branches_of_several_strides, (24, 40), 1, FEATURES, (8, 8)),
+    "prototypes": Entry(heads.prototypes, (23, 31), 1, CROPS, (4, 4)),
+    "bilinear": Entry(heads.bilinear, (23, 31), 1, CROPS, (4, 4)),
+    "smoothed": Entry(arranging.smoothed, (24, 32), 1, FEATURES, (4, 4)),
     "recurrent": Entry(recurrent, (31, 39), 2, CROPS, (4, 4), 1),
     **{name: Entry(*facts) for name, facts in STATISTICS.items()},
     **{name: Entry(*kind) for name, kind in NORMS.items()},

@@ -122,3 +122,48 @@ def grouped_channels() -> nn.Module:
 
     parts = {"a": nn.Conv2d(3, 12, 3, 2), "b": nn.Conv2d(8, 8, 3, 2), "n": nn.LayerNorm(4), "norm": nn.GroupNorm(2, 8)}
     return Arranged(run, **parts, fc=nn.Linear(8, 6))
+
+
+def u_shaped() -> nn.Module:
+    """Down by two and up again, joined and added, without padding: windows lie where the coarsest cells do."""
+
+    def run(x: torch.Tensor, a: nn.Module, b: nn.Module, c: nn.Module, d: nn.Module, fc: nn.Module) -> torch.Tensor:
+        x = F.relu(a(x))
+        deep = F.relu(b(x))
+        deep = deep + F.interpolate(F.relu(c(deep)), scale_factor=2.0, mode="nearest")
+        x = torch.cat([x, F.interpolate(deep, size=x.shape[2:], mode="nearest-exact")], 1)
+        return fc(F.relu(d(x)).mean((2, 3)))
+
+    parts = {"a": nn.Conv2d(3, 5, 3, 2), "b": nn.Conv2d(5, 6, 2, 2), "c": nn.Conv2d(6, 6, 2, 2)}
+    return Arranged(run, **parts, d=nn.Conv2d(11, 7, 3, 2), fc=nn.Linear(7, 4))
+
+
+def branches_of_several_strides() -> nn.Module:
+    """High-resolution networks' kind: padded branches of three strides, each added to the others."""
+
+    def run(x: torch.Tensor, **parts: nn.Module) -> torch.Tensor:
+        fine = F.relu(parts["stem"](x))
+        middle = F.relu(parts["down"](fine))
+        coarse = F.relu(parts["deep"](middle))
+        up = F.interpolate(parts["from_middle"](middle), scale_factor=2, mode="nearest")
+        mixed = F.relu(fine + up + F.interpolate(parts["from_coarse"](coarse), scale_factor=4, mode="nearest"))
+        smooth = F.relu(middle + F.interpolate(parts["smooth"](coarse), scale_factor=2, mode="bilinear"))
+        joined = F.relu(parts["last"](mixed)) + smooth
+        return parts["fc"](torch.cat([joined.amax((2, 3)), coarse.mean((2, 3))], 1))
+
+    return Arranged(
+        run,
+        stem=nn.Conv2d(3, 5, 3, 2, 1), down=nn.Conv2d(5, 6, 3, 2, 1), deep=nn.Conv2d(6, 7, 3, 2, 1),
+        from_middle=nn.Conv2d(6, 5, 1), from_coarse=nn.Conv2d(7, 5, 1), smooth=nn.Conv2d(7, 6, 1),
+        last=nn.Conv2d(5, 6, 3, 2, 1), fc=nn.Linear(13, 4),
+    )  # fmt: skip
+
+
+def smoothed() -> nn.Module:
+    """A decoder by bicubic interpolation, flattened."""
+
+    def run(x: torch.Tensor, a: nn.Module, b: nn.Module, fc: nn.Module) -> torch.Tensor:
+        x = F.interpolate(F.relu(a(x)), scale_factor=2, mode="bicubic")
+        return fc(F.relu(b(x)).flatten(1))
+
+    return Arranged(run, a=nn.Conv2d(3, 5, 4, 4), b=nn.Conv2d(5, 6, 3, 2), fc=nn.Linear(6 * 5 * 7, 4))

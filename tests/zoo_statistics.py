@@ -40,9 +40,9 @@ class NormOfParts(nn.Module):
 class ChannelGate(nn.Module):
     """A gate whose channels look at their neighbours, by a 1-D convolution."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "zeros") -> None:
         super().__init__()
-        self.along = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+        self.along = nn.Conv1d(1, 1, 3, padding=1, padding_mode=mode, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         gate = self.along(x.mean((2, 3)).view(x.shape[0], 1, -1)).sigmoid()
@@ -52,7 +52,7 @@ class ChannelGate(nn.Module):
 def channel_gates() -> nn.Module:
     """A gate in the trunk: tier 2."""
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2), nn.ReLU(), ChannelGate(), nn.Conv2d(8, 6, 3, 2), nn.ReLU(),
+        nn.Conv2d(3, 8, 3, 2), nn.ReLU(), ChannelGate(), nn.Conv2d(8, 6, 3, 2), ChannelGate("circular"), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5),
     )  # fmt: skip
 

@@ -270,6 +270,18 @@ class DepthToSpace(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Upsample(Operation):
+    """Each cell becomes `times` cells, by its own value or by those around it as well. Inputs: x `(N, C, H, W)`.
+
+    New cells lie within their cell at even distances from its centre. `times` is None where cells do not all become
+    as many cells, or lie elsewhere.
+    """
+
+    kind: Literal["nearest", "linear", "cubic"]
+    times: Pair | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pad(Operation):
     """Padding before and after each axis; negative values crop. Inputs: x."""
 

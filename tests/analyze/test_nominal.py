@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.nominal import Nominal, Part, follow, make_nominal
-from fullyconv.graph import Conv, Node, Opaque, Operation, Permute, Regroup, Shape, SpaceToDepth, Value, WindowPool
+from fullyconv.graph import (
+    Conv,
+    DepthToSpace,
+    Node,
+    Opaque,
+    Operation,
+    Permute,
+    Regroup,
+    Shape,
+    SpaceToDepth,
+    Upsample,
+    Value,
+    WindowPool,
+)
 from planning import plan_between, pooled
 from zoo_arranging import fold_by_hand
 
@@ -96,3 +111,40 @@ def test_a_second_merging_adds_up() -> None:
 
     plan = plan_between(merge, 6, d=nn.Linear(24, 6))
     assert plan.tier == 2 and plan.grid.stride_px == (8, 4)  # one column was left before the second
+
+
+def test_each_part_of_a_split_has_its_own_channels() -> None:
+    """Keys with fewer channels than queries, flattened and brought back, keep the cells of their map."""
+
+    def mix(x: torch.Tensor, d: nn.Module) -> torch.Tensor:
+        query, key = x.split([4, 2], 1)
+        query, key = query.flatten(2), key.flatten(2).softmax(2)  # from here on windows
+        mixed = key.transpose(1, 2) @ (key @ query.transpose(1, 2))
+        return pooled(d(mixed.transpose(1, 2).unflatten(2, (8, 6))))
+
+    plan = plan_between(mix, 5, d=nn.Conv2d(4, 5, 2, 2))
+    assert plan.tier == 2 and plan.grid.stride_px == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "take", [lambda x: x.select(1, 1), lambda x: x.unbind(1)[1], lambda x: x[:, 1:2].flatten(1, 2)]
+)
+def test_one_of_several_folded_maps(take: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Blocks of each plane on its own, as a cosine transform of blocks has them, then a layer on one of the planes."""
+
+    def fold(x: torch.Tensor, c: nn.Module) -> torch.Tensor:
+        x = x * pooled(x)[:, :, None, None]
+        n, channels, h, w = x.shape
+        blocks = x.view(n, channels, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        return pooled(c(take(blocks.reshape(n, channels, 4, h // 2, w // 2))))
+
+    plan = plan_between(fold, 5, c=nn.Conv2d(4, 5, 2))
+    assert plan.tier == 2 and plan.grid.stride_px == (4, 4)
+
+
+def test_more_cells_lie_closer() -> None:
+    before = (2, 4, 4, 6)
+    finer = run(DepthToSpace((2, 1)), make_nominal(before, (8, 8)), before, (2, 2, 8, 6))
+    assert finer == make_nominal((2, 2, 8, 6), (4, 8))
+    assert run(Upsample("nearest", (2, 4)), make_nominal(before, (8, 8)), before, (2, 4, 8, 24)).stride == (4, 2)
+    assert run(Upsample("linear", None), make_nominal(before, (8, 8)), before, (2, 4, 6, 9)).stride == (8, 8)

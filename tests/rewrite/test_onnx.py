@@ -36,6 +36,7 @@ SAME = [
 SAVED = [
     *("plain", "vgg", "alexnet", "resnet", "densenet", "convnext", "outputs", "folded_norm", "adaptive_max"),
     *("adaptive_average", "flattened_maps", "shuffle", "ceil_pool", "odd_parts", "depth_to_space"),
+    *("u_shaped", "branches_of_several_strides", "smoothed"),
 ]
 
 

@@ -51,6 +51,27 @@ def build_padded() -> nn.Module:
     )
 
 
+class Returning(nn.Module):
+    """A branch that becomes coarser and finer again, added to what it came from."""
+
+    def __init__(self, channels: int, kernel: int, padding: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(channels, channels, kernel, stride=2, padding=padding)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (images + nn.functional.interpolate(self.down(images), scale_factor=2)).relu()
+
+
+def build_u_shaped(padding: int) -> nn.Module:
+    """Window 16x16, stride 8; branches disagree in size on images that are not window + k*stride."""
+    kernel = 3 if padding else 2
+    return nn.Sequential(
+        *(nn.Conv2d(3, 5, kernel, stride=2, padding=padding), Returning(5, kernel, padding)),
+        *(nn.Conv2d(5, 6, kernel, stride=2, padding=padding), Returning(6, kernel, padding)),
+        *(nn.Flatten(), nn.Linear(6 * 4 * 4, 2)),
+    )
+
+
 def build_gated() -> nn.Module:
     """Window 16x16, stride 2; padded before the gate, so that the shared trunk and the window both count."""
     return nn.Sequential(
@@ -64,6 +85,9 @@ NETWORKS = {
     "padded": (build_padded, (16, 16), "image"),
     "padded to first order": (build_padded, (16, 16), "first-order"),
     "padded like crops": (build_padded, (16, 16), "window"),
+    "u-shaped": (lambda: build_u_shaped(0), (16, 16), "image"),
+    "u-shaped, padded": (lambda: build_u_shaped(1), (16, 16), "image"),
+    "u-shaped, padded to first order": (lambda: build_u_shaped(1), (16, 16), "first-order"),
     "gated": (build_gated, (16, 16), "image"),
     "gated to first order": (build_gated, (16, 16), "first-order"),
 }

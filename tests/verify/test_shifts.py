@@ -35,7 +35,7 @@ class Misplaced(torch.nn.Module):
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.program = module, module.program
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         scores = self.module(images).clone()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from fullyconv.analyze.factors import Axis, Factor, Kind
 from fullyconv.analyze.fields import Field, Refusal, replace_factors
-from fullyconv.analyze.geometry import Sliding
+from fullyconv.analyze.geometry import Line, Sliding
 from fullyconv.analyze.rearrangement import FoldMap, UnfoldMap
-from fullyconv.graph import Node
+from fullyconv.graph import Node, Pair
 
 if TYPE_CHECKING:
     from fullyconv.analyze.build import Build
@@ -46,14 +46,22 @@ def unfold_map(node: Node, field: Field, inner: tuple[Axis, Axis], build: Build)
         inner: for rows and columns, the channel factors that count the new cells within a cell.
         build: records the steps.
     """
-    sizes = [prod(factor.size for factor in part) for part in inner]
-    if any(line.stride % size for line, size in zip((field.y, field.x), sizes, strict=True)):
-        return Refusal("makes cells smaller than a pixel")
+    rows, columns = (prod(factor.size for factor in part) for part in inner)
+    lines = refine_lines((field.y, field.x), (rows, columns))
+    if isinstance(lines, Refusal):
+        return lines
     moved = (*inner[0], *inner[1])
     kept = tuple(factor for factor in field.channels if factor not in moved)
     field = build.arrange_channels(node, field, (*kept, *moved))
-    tensor = build.emit(node, UnfoldMap((sizes[0], sizes[1])), (field.tensor,))
-    return replace(field, tensor=tensor, channels=kept, y=field.y.refine(sizes[0]), x=field.x.refine(sizes[1]))
+    tensor = build.emit(node, UnfoldMap((rows, columns)), (field.tensor,))
+    return replace(field, tensor=tensor, channels=kept, y=lines[0], x=lines[1])
+
+
+def refine_lines(lines: tuple[Line, Line], cells: Pair) -> tuple[Line, Line] | Refusal:
+    """Returns rows and columns when each cell becomes `cells` of them; refused: cells smaller than a pixel."""
+    if any(line.stride % count for line, count in zip(lines, cells, strict=True)):
+        return Refusal("makes cells smaller than a pixel")
+    return lines[0].refine(cells[0]), lines[1].refine(cells[1])
 
 
 def restore_map(node: Node, field: Field, build: Build) -> Field | Refusal:

@@ -13,7 +13,24 @@ from math import prod
 
 from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.fields import Field
-from fullyconv.graph import Concat, Conv, Dense, Node, Pair, Permute, Regroup, Shape, Slice, SpaceToDepth, WindowPool
+from fullyconv.graph import (
+    Concat,
+    Conv,
+    Dense,
+    DepthToSpace,
+    Node,
+    Pair,
+    Permute,
+    Regroup,
+    Select,
+    Shape,
+    Slice,
+    SpaceToDepth,
+    Split,
+    Unbind,
+    Upsample,
+    WindowPool,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +83,24 @@ def read_nominal(field: Field) -> Nominal:
 
 
 def follow(
-    node: Node, known: Mapping[str, Nominal], shapes: Mapping[str, Shape], field: Field | None = None
+    node: Node,
+    known: Mapping[str, Nominal],
+    shapes: Mapping[str, Shape],
+    field: Field | None = None,
+    *,
+    place: int = 0,
 ) -> Nominal:
-    """Returns what is known about a node's outputs.
+    """Returns what is known about one output of a node.
 
     Args:
         node: any.
         known: what is known about its inputs; constants have no entry.
         shapes: of all values at window size.
-        field: of its first output, where it has one.
+        field: of the output, where it has one.
+        place: which output.
     """
     inputs = [(known[name], shapes[name]) for name in node.inputs if name in known] or [(Nominal(), ())]
-    shape = node.outputs[0].shape
+    shape = node.outputs[place].shape
     stride = max(one.stride[0] for one, _ in inputs), max(one.stride[1] for one, _ in inputs)
     kept = next((one for one, own in inputs if one.axes is not None and own == shape), None)
     if kept is not None and not isinstance(node.op, _REORDERS):
@@ -88,6 +111,9 @@ def follow(
         stride = _measure(inputs[0][0].axes[2:], stride)  # cells that were folded into its channels are read at once
     if isinstance(node.op, SpaceToDepth):
         return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
+    if isinstance(node.op, DepthToSpace | Upsample):
+        cells = node.op.block if isinstance(node.op, DepthToSpace) else node.op.times or (1, 1)
+        return make_nominal(shape, (max(stride[0] // cells[0], 1), max(stride[1] // cells[1], 1)))
     if isinstance(node.op, Conv | WindowPool):
         return make_nominal(shape, _stride_on(node.op, shapes[node.inputs[0]], stride))
     axes = _follow_axes(node, inputs[0][0].axes, shape)
@@ -117,15 +143,24 @@ def _follow_axes(node: Node, axes: tuple[Parts, ...] | None, shape: Shape) -> tu
         return tuple(axes[axis] for axis in node.op.order)
     if isinstance(node.op, Regroup):
         return _regroup(axes, shape)
-    if isinstance(node.op, Slice) and len(axes[node.op.axis]) == 1:
-        (part,) = axes[node.op.axis]
-        taken = Part(shape[node.op.axis], part.kind, part.stride * node.op.step)
-        return (*axes[: node.op.axis], (taken,), *axes[node.op.axis + 1 :])
     if isinstance(node.op, Dense):
         return (*axes[:-1], (Part(shape[-1]),))
-    if isinstance(node.op, Concat):
-        return (*axes[: node.op.axis], (Part(shape[node.op.axis]),), *axes[node.op.axis + 1 :])
+    if isinstance(node.op, Select | Unbind):
+        return (*axes[: node.op.axis], *axes[node.op.axis + 1 :])
+    if isinstance(node.op, Concat | Split | Slice):
+        taken = _take(node.op, axes[node.op.axis], shape[node.op.axis])
+        return None if taken is None else (*axes[: node.op.axis], taken, *axes[node.op.axis + 1 :])
     return None
+
+
+def _take(op: Concat | Split | Slice, axis: Parts, size: int) -> Parts | None:
+    """Returns an axis of which a part is taken, or that is joined to others."""
+    if isinstance(op, Concat) or all(part.kind is Kind.CHANNEL for part in axis):
+        return (Part(size),)
+    if len(axis) > 1:
+        return None
+    step = op.step if isinstance(op, Slice) else 1
+    return (Part(size, axis[0].kind, axis[0].stride * step),)
 
 
 def _measure(axes: tuple[Parts, ...] | None, inherited: Pair) -> Pair:

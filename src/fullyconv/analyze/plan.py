@@ -252,8 +252,8 @@ class Step:
     """One operation of the dense network.
 
     Attributes:
-        op: an operation of this file or of `rearrangement`, or Conv, WindowPool, ChannelAffine, PRelu, Softmax,
-            Concat, Pad.
+        op: an operation of this file, of `rearrangement` or of `likeness`, or Conv, WindowPool, ChannelAffine, PRelu,
+            Softmax, Concat, Upsample, Pad.
         inputs: dense tensors, or Weight for a constant that takes part value by value.
         weights: in the operation's order; None for a missing one.
         output: a dense tensor.

@@ -88,8 +88,9 @@ def _walk(graph: Graph, aim: Aim) -> Walk:
             walk.refusals[node.name] = Refusal("windows were asked for from here on")
         else:
             _handle(node, walk)
-        nominal = follow(node, walk.nominal, shapes, walk.fields.get(node.outputs[0].name))
-        walk.nominal.update(dict.fromkeys((value.name for value in node.outputs), nominal))
+        for place, value in enumerate(node.outputs):
+            field = walk.fields.get(value.name)
+            walk.nominal[value.name] = follow(node, walk.nominal, shapes, field, place=place)
     return walk
 
 

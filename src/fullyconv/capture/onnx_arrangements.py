@@ -122,16 +122,6 @@ def _depth_to_space(use: OnnxUse) -> Normal:
     return (DepthToSpace((block, block)), use.inputs[:1]) if use.get("mode", "DCR") == "CRD" else None
 
 
-def _resize(use: OnnxUse) -> Normal:
-    """Where it changes no size it changes nothing, whatever it interpolates by; refused otherwise.
-
-    Refused too: of a region of interest.
-    """
-    crops = use.get("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
-    same = use.output_shapes[0] == use.shape()
-    return (Identity(), use.inputs[:1]) if same and not crops else None
-
-
 ARRANGEMENTS: Mapping[str, Callable[[OnnxUse], Normal]] = {
     "Identity": _identity,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _regroup),
@@ -144,5 +134,4 @@ ARRANGEMENTS: Mapping[str, Callable[[OnnxUse], Normal]] = {
     "Pad": _pad,
     "Tile": _tile,
     "DepthToSpace": _depth_to_space,
-    "Resize": _resize,
 }

@@ -15,6 +15,7 @@ from fullyconv.capture.onnx_agreement import check_update
 from fullyconv.capture.onnx_arrangements import ARRANGEMENTS
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.capture.onnx_operations import NORMALISERS, OnnxUse
+from fullyconv.capture.onnx_resizing import RESIZINGS
 from fullyconv.capture.onnx_trace import Trace, list_reads, trace
 from fullyconv.errors import ModelError, OptionError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Shape, Value
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-_TABLE = {**NORMALISERS, **ARRANGEMENTS}
+_TABLE = {**NORMALISERS, **ARRANGEMENTS, **RESIZINGS}
 
 # What arithmetic is counted by: the names that ATen has for it.
 _MACS = {"Conv": "conv2d", "ConvTranspose": "conv2d", "Gemm": "matmul", "MatMul": "matmul"}

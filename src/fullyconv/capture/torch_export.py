@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from fullyconv.capture.aten_arrangements import ARRANGEMENTS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
 from fullyconv.capture.aten_products import PRODUCTS
+from fullyconv.capture.aten_resizing import RESIZINGS
 from fullyconv.capture.aten_statistics import STATISTICS
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, map_arg, run_call
 from fullyconv.capture.export import export_at_window, export_batch
@@ -27,7 +28,7 @@ from fullyconv.capture.module import check_weights
 from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
-_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS}
+_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS, **RESIZINGS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fullyconv.analyze.geometry import Sliding
+from fullyconv.analyze.likeness import CosineSimilarity, Distance
 from fullyconv.analyze.plan import (
     Add,
     BinPool,
@@ -26,15 +27,15 @@ from fullyconv.analyze.plan import (
     WindowStatistic,
 )
 from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, TakeChannels, UnfoldMap
-from fullyconv.graph import ChannelAffine, Concat, Conv, Operation, Pad, Pair, PRelu, Softmax, WindowPool
+from fullyconv.graph import ChannelAffine, Concat, Conv, Operation, Pad, Pair, PRelu, Softmax, Upsample, WindowPool
 
 _ONE = (1, 1)
 
 # Each output cell depends on input cells around the same place.
 _CELL_BY_CELL = frozenset({
     Add, AlongChannels, ChannelAffine, ChannelNorm, ChannelPool, ChannelReduce, ChannelRms, Concat, ConvAlongChannels,
-    Multiply, Original, Pad, PRelu, ShuffleChannels, SliceChannels, SlidingNorm, SlidingPool, SlidingStatistic,
-    Softmax, TakeChannels,
+    CosineSimilarity, Distance, Multiply, Original, Pad, PRelu, ShuffleChannels, SliceChannels, SlidingNorm,
+    SlidingPool, SlidingStatistic, Softmax, TakeChannels,
 })  # fmt: skip
 
 
@@ -85,6 +86,7 @@ _SLIDES: Mapping[type, Callable[[Any], Slide]] = {
     FoldMap: lambda op: Slide(op.block),
     ToGrid: lambda op: Slide(op.step),
     UnfoldMap: lambda op: Slide(finer=op.block),
+    Upsample: lambda op: Slide(finer=op.times),
     WindowPool: _find_pool,
     WindowStatistic: lambda op: Slide(op.stride),
 }

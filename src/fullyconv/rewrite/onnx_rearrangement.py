@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import onnx_ir as ir
 
 from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, TakeChannels, UnfoldMap
 from fullyconv.errors import ModelError
+from fullyconv.graph import Upsample
 from fullyconv.rewrite.onnx_lowering import OnnxLowering
 
 
@@ -31,6 +33,18 @@ def _lower_unfold(low: OnnxLowering) -> ir.Value:
     moved = low.add("Transpose", split, perm=[0, 1, 4, 2, 5, 3])
     size = low.add("Mul", build.size(low.x), build.numbers(rows, columns))
     return low.add("Reshape", moved, low.add("Concat", build.numbers(0, -1), size, axis=0))
+
+
+def _lower_upsampling(low: OnnxLowering) -> ir.Value:
+    """The coefficient of cubic interpolation is the one that PyTorch has."""
+    op: Upsample = low.op
+    assert op.times is not None  # its rule refuses that
+    array = np.array((1, 1, *op.times), np.float32)
+    scales = low.builder.add_weight(f"{low.step.output}:scales", ir.tensor(array, name="scales"))
+    if op.kind == "nearest":
+        how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return low.add("Resize", low.x, None, scales, mode="nearest", **how)
+    return low.add("Resize", low.x, None, scales, mode=op.kind, cubic_coeff_a=-0.75)
 
 
 def _lower_take(low: OnnxLowering) -> ir.Value:
@@ -60,6 +74,7 @@ def _lower_multiply(low: OnnxLowering) -> ir.Value:
 ONNX_REARRANGEMENTS: Mapping[type, Callable[[OnnxLowering], ir.Value]] = {
     FoldMap: _lower_fold,
     UnfoldMap: _lower_unfold,
+    Upsample: _lower_upsampling,
     TakeChannels: _lower_take,
     AlongChannels: _lower_along,
     Multiply: _lower_multiply,

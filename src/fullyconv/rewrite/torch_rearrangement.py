@@ -7,6 +7,7 @@ from typing import Any
 
 from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, Span, TakeChannels, UnfoldMap
 from fullyconv.capture.calls import Call, Ref
+from fullyconv.graph import Upsample
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction
 
@@ -27,6 +28,25 @@ def _lower_unfold(low: Lowering) -> list[Instruction]:
     return low.chain(
         ("aten.unflatten.int", (1, [-1, rows, columns])),
         ("aten.permute.default", ([0, 1, 4, 2, 5, 3],)),
+        ("aten.flatten.using_ints", (2, 3)),
+        ("aten.flatten.using_ints", (3, 4)),
+    )
+
+
+def _lower_upsampling(low: Lowering) -> list[Instruction]:
+    """ATen's own upsampling, which divides in float32, where that is exact: by powers of two; else by expanding."""
+    op: Upsample = low.op
+    assert op.times is not None  # its rule refuses that
+    factors = [float(times) for times in op.times]
+    if op.kind != "nearest":
+        name = {"linear": "bilinear", "cubic": "bicubic"}[op.kind]
+        return low.make(f"aten.upsample_{name}2d.vec", None, False, factors)
+    if not any(times & (times - 1) for times in op.times):
+        return low.make("aten.upsample_nearest2d.vec", None, factors)
+    return low.chain(
+        ("aten.unsqueeze.default", (4,)),
+        ("aten.unsqueeze.default", (3,)),
+        ("aten.expand.default", ([-1, -1, -1, op.times[0], -1, op.times[1]],)),
         ("aten.flatten.using_ints", (2, 3)),
         ("aten.flatten.using_ints", (3, 4)),
     )
@@ -62,6 +82,7 @@ def _along(
 REARRANGEMENTS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     FoldMap: _lower_fold,
     UnfoldMap: _lower_unfold,
+    Upsample: _lower_upsampling,
     TakeChannels: _lower_take,
     AlongChannels: _lower_along,
     Multiply: _lower_multiply,

@@ -25,6 +25,7 @@ from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, PRelu, Softmax, Wi
 from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.prototype_steps import PROTOTYPE_LOWERINGS
 from fullyconv.rewrite.sliding import lower_sliding_norm, lower_sliding_pool, lower_sliding_statistic
 from fullyconv.rewrite.statistic_steps import STATISTIC_LOWERINGS
 from fullyconv.rewrite.torch_rearrangement import REARRANGEMENTS
@@ -226,4 +227,5 @@ _LOWERINGS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     Original: _lower_original,
     **REARRANGEMENTS,
     **STATISTIC_LOWERINGS,
+    **PROTOTYPE_LOWERINGS,
 }

@@ -18,6 +18,7 @@ from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import SplitError
 from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
+from fullyconv.verify.first_order import Sums, answer_first_order
 from fullyconv.verify.halves import Halves, Reference
 from fullyconv.verify.original import Model, Original, is_onnx_model
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
@@ -96,6 +97,9 @@ class _Run:
 # The yardstick for distances from crops is a move by 8 pixels of a window of 224 (DESIGN, section 2).
 _MOVED = 8 / 224
 
+# First-order sums take three runs for each window that is compared.
+_FEW_WINDOWS = 12
+
 
 def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     """Returns both networks in `dtype`, with the place of the feature map in the original, if it has one.
@@ -171,6 +175,8 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         findings.fidelity.extend(_measure(bench, as_used))
     if bench.trunk is not None:
         _check_patches(bench, bench.trunk, run, findings)
+        if isinstance(bench.as_used, GridModule) and bench.as_used.program.border == "first-order":
+            _check_first_order(bench, bench.trunk, as_used, findings)
     elif bench.fault and bench.subject.guarantee == "feature windows":
         findings.pairings.append(_fail(run, bench.fault))
     elif bench.why_uncut:
@@ -180,8 +186,9 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
 def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings: Findings) -> None:
     """Adds how far an approximation is from crops and from the network without it; there is nothing to equal."""
     run = _run(bench, sample, cells, bench.as_used)
-    if run.failure or any(run.faults.values()):
-        findings.pairings.append(_fail(run, run.failure or next(fault for fault in run.faults.values() if fault)))
+    failure = _find_failure(run)
+    if failure:
+        findings.pairings.append(_fail(run, failure))
         return
     if not bench.measures:
         return
@@ -198,13 +205,36 @@ def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run:
     sample, fine = run.sample, bench.subject.fine
     for (top, left), places in fine.list_shifts(run.cells, sample.size_px()):
         images, cells = sample.images[:, :, top:, left:], [fine.find_own(run.cells[place]) for place in places]
-        images = pad_to_strides(images, fine.own) if bench.subject.align else images
         try:
-            answers = answer_patches(trunk, images, fine.own, cells)
+            answers = answer_patches(trunk, _fit(bench, images), fine.own, cells)
         except Exception as error:
             findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
             return
         findings.pairings.extend(_pair("feature windows", run.select(places), answers))
+
+
+def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
+    """Adds the comparison of a few windows with the sums of three answers, each of which is a run of its own."""
+    fine = bench.subject.fine
+    whole = [cell for cell in run.cells if fine.find_shift(cell) == (0, 0)]
+    cells = tuple(whole[:: -(-len(whole) // _FEW_WINDOWS)])
+    few = _run(bench, run.sample, cells, bench.as_used)
+    failure = _find_failure(few)
+    if failure:
+        findings.pairings.append(replace(_fail(few, failure), guarantee="first-order sums"))
+        return
+    sums = Sums({name: dense.logits is not None for name, dense in few.dense.items()}, lambda px: _fit(bench, px))
+    try:
+        answers = answer_first_order(trunk, run.sample.images, fine.own, [fine.find_own(cell) for cell in cells], sums)
+    except Exception as error:
+        findings.notes.append(f"first-order sums, {run.sample.name}: not checked ({_explain(error)})")
+        return
+    known = replace(few, dense={name: few.dense[name] for name in answers}, faults={})  # others show no logits
+    findings.pairings.extend(_pair("first-order sums", known, answers))
+
+
+def _fit(bench: Bench, images: Tensor) -> Tensor:
+    return pad_to_strides(images, bench.subject.fine.own) if bench.subject.align else images
 
 
 def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Module | None = None) -> _Run:
@@ -223,6 +253,10 @@ def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Modul
         if not faults[name]
     }
     return _Run(sample, cells, dense, faults)
+
+
+def _find_failure(run: _Run) -> str:
+    return run.failure or next((fault for fault in run.faults.values() if fault), "")
 
 
 def _find_fault(score_map: Tensor, images: int, grid_shape: Pair) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fullyconv.grid import Pair
 from fullyconv.verify.outputs import Cell, drop_ones
 
-Guarantee = Literal["window", "feature windows", "image crops"]
+Guarantee = Literal["window", "feature windows", "image crops", "first-order sums"]
 Quantity = Literal["scores", "logits"]
 
 
@@ -22,7 +22,8 @@ class Comparison:
 
     Attributes:
         guarantee: what the reference is: the original on an image of exactly the window's size ("window"),
-            its head on patches of the feature map, or the original on pixel crops.
+            its head on patches of the feature map, the original on pixel crops, or sums of such heads' answers for
+            bands of the image.
         output: the name of the output in the network's own structure.
         quantity: the scores themselves or what the last softmax or sigmoid is given.
         dtype: "float32" or "float64".

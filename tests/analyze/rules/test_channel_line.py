@@ -25,6 +25,11 @@ ACCEPTED = {
         {"c": nn.Conv1d(2, 6, 3, 2, padding=2, groups=2, bias=False)},
     ),
     "dilated": (along, 4, {"c": nn.Conv1d(1, 2, 3, dilation=2)}),
+    "wrapped around": (
+        lambda x, c: c(F.pad(pooled(x).unsqueeze(1), (2, 1), mode="circular")).flatten(1),
+        7,
+        {"c": nn.Conv1d(1, 1, 3)},
+    ),
 }
 
 REFUSED = {

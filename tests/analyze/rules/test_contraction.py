@@ -124,12 +124,6 @@ REFUSED = {
         {"c": nn.Conv1d(6, 4, 1, groups=2)},
         "slides along an axis that is not all channels",
     ),
-    "a form in two vectors": (
-        lambda x, b: b(pooled(x), pooled(x)),
-        5,
-        {"b": nn.Bilinear(6, 6, 5)},
-        "may mix the values of a whole window",
-    ),
 }
 
 

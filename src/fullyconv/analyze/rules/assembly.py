@@ -12,8 +12,9 @@ from fullyconv.analyze.folding import restore_map
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import CropMap, SliceChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.analyze.spans import describe_axis
-from fullyconv.graph import Concat, Node, Pad, Select, Slice, Split, Unbind
+from fullyconv.analyze.rules.channels import take_channels
+from fullyconv.analyze.spans import describe_axis, find_span
+from fullyconv.graph import Concat, Gather, Node, Pad, Select, Slice, Split, Unbind
 
 
 @rule(Concat)
@@ -110,7 +111,8 @@ def carry_unbind(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Padding rows, columns and channels is done on the dense tensor, at the image's border, and noted.
 
-    Refused: axes of other kinds; after the head began; padding that wraps around.
+    Padding that wraps around repeats channels. Refused: axes of other kinds; after the head began; rows and columns
+    that wrap around.
     """
     op = node.op
     assert isinstance(op, Pad)
@@ -118,7 +120,7 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if isinstance(field, Refusal):
         return field
     if op.mode == "circular":
-        return Refusal("wraps around the window")
+        return _wrap(node, field, op, build)
     places = _find_places(field, op)
     if any(pad != (0, 0) and axis not in places for axis, pad in enumerate(op.pads)):
         return Refusal("pads axes that are not channels, rows and columns")
@@ -134,6 +136,17 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
         if place is not None and pad != (0, 0):
             axes[place] = axis
     return (replace(field, tensor=tensor, axes=tuple(axes), channels=padded, y=lines[0], x=lines[1]),)
+
+
+def _wrap(node: Node, field: Field, op: Pad, build: Build) -> Outcome:
+    for axis, (before, after) in enumerate(op.pads):
+        if (before, after) != (0, 0):
+            if find_span(field, axis) is None:
+                return Refusal("wraps around the window")
+            size = field.shape[axis]
+            places = tuple(place % size for place in range(-before, size + after))
+            field = take_channels(node, field, Gather(axis, places), build)
+    return (field,)
 
 
 def _find_places(field: Field, op: Pad) -> tuple[int | None, int | None, int | None]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fullyconv.analyze.build import Build, join_lines
+from fullyconv.analyze.enlargement import enlarge_map, find_repetition
 from fullyconv.analyze.factors import Axis, Kind, flatten, select
 from fullyconv.analyze.fields import Field, Refusal
 from fullyconv.analyze.rearrangement import AlongChannels, Indices, TakeChannels
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.spans import describe_axis, find_span, make_span
-from fullyconv.graph import Concat, Gather, Node, Opaque, Stack
+from fullyconv.graph import Concat, Gather, Node, Opaque, Stack, Upsample
 
 
 @rule(Gather)
 def carry_gather(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Channels by their numbers, in any order: a flip, a roll, a repetition. An axis of size 1 can be repeated too.
 
-    Refused: rows, columns or the batch in another order.
+    So can each row or column. Refused: rows, columns or the batch in another order.
     """
     op = node.op
     assert isinstance(op, Gather)
@@ -25,8 +26,21 @@ def carry_gather(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if isinstance(field, Refusal):
         return field
     if field.axes[op.axis] and find_span(field, op.axis) is None:
-        return Refusal("puts rows, columns or the batch in another order")
+        return _repeat_cells(node, field, op, build)
     return (take_channels(node, field, op, build),)
+
+
+def _repeat_cells(node: Node, field: Field, op: Gather, build: Build) -> Outcome:
+    times = find_repetition(op, field.shape[op.axis])
+    places = field.find_axis(Kind.Y), field.find_axis(Kind.X)
+    if times is None or op.axis not in places:
+        return Refusal("puts rows, columns or the batch in another order")
+    both = tuple(times if place == op.axis else 1 for place in places)
+    larger = enlarge_map(node, field, Upsample("nearest", (both[0], both[1])), build)
+    if isinstance(larger, Refusal):
+        return larger
+    cells = replace(field.axes[op.axis][0], size=len(op.indices))
+    return (larger.with_axes((*field.axes[: op.axis], (cells,), *field.axes[op.axis + 1 :])),)
 
 
 def take_channels(node: Node, field: Field, op: Gather, build: Build) -> Field:
