@@ -3,13 +3,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test check format clean
+.PHONY: demo test guides check format clean
 
 demo: .venv/demo.done
 	$(BIN)/fullyconv demo
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest -n auto
+
+# Those of Keras and TensorFlow too, in an environment of their own, .venv-guides.
+guides: .venv-guides/done
+	.venv-guides/bin/python -m pytest docs/guides/tests tests/test_guides.py
+
+.venv-guides/done: pyproject.toml requirements/constraints.txt requirements/coverage.txt
+	test -x .venv-guides/bin/python || $(PYTHON) -m venv .venv-guides
+	.venv-guides/bin/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[dev]'
+	.venv-guides/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/coverage.txt
+	touch $@
 
 check: .venv/dev.done
 	$(BIN)/ruff format --check
@@ -27,4 +37,4 @@ format: .venv/dev.done
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-guides

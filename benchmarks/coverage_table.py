@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from page import join_cells, read_section, shorten_message
+from rows import Row, describe_versions
+
 from fullyconv.atomic import write_whole
 
-Row = dict[str, Any]
+TRAINED = "Trained weights"
+VERSIONS = ("torch", "torchvision", "timm", "transformers")
 
 _TRIED = ("right", "rounding", "wrong", "conversion failed", "check failed", "crash", "too slow", "too large")
 _FAILED = _TRIED[1:]
-
-# Where files lie on one machine says nothing to a reader.
-_PATH = re.compile(r"\s*\(?(/[\w.\-]+){2,}\)?")
 
 _HEAD = """# Which classifiers convert
 
@@ -35,27 +35,25 @@ of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside:
 
 
 def write_table(rows: Sequence[Row], output: Path, listed: int) -> None:
-    """Writes the page on what has been run so far of the `listed` classifiers."""
+    """Writes the page on what has been run so far of the `listed` classifiers.
+
+    Its section on trained weights is written by exports.py and stays as it is.
+    """
+    trained = read_section(output, TRAINED)
     with write_whole(output) as path:
-        path.write_text("\n".join(_write_page(rows, listed)) + "\n")
+        path.write_text("\n".join([*_write_page(rows, listed), *trained]).rstrip() + "\n")
 
 
 def _write_page(rows: Sequence[Row], listed: int) -> Iterator[str]:
     rows = sorted(rows, key=lambda row: row["key"])
     yield _HEAD
-    yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {_describe_versions(rows)}.\n"
+    yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {describe_versions(rows, VERSIONS)}.\n"
     yield from _write_summary(rows)
     yield from _write_costs(rows)
     yield from _write_memory(rows)
     yield from _write_failures(rows)
     for suite in dict.fromkeys(row["suite"] for row in rows):
         yield from _write_suite(suite, [row for row in rows if row["suite"] == suite])
-
-
-def _describe_versions(rows: Sequence[Row]) -> str:
-    names = ("torch", "torchvision", "timm", "transformers", "commit")
-    found = {name: sorted({row[name] for row in rows if row.get(name)}) for name in names}
-    return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in found.items())
 
 
 def _write_summary(rows: Sequence[Row]) -> Iterator[str]:
@@ -76,7 +74,7 @@ def _summarise(name: str, rows: Sequence[Row]) -> str:
     shared = f"{median(row['shared'] for row in tiers[2]):.0%}" if tiers[2] else "-"
     counts = (outcomes[outcome] for outcome in ("right", "rounding", "wrong"))
     cells = (name, len(rows), *counts, failed, len(tiers[1]), crops, len(tiers[2]), shared)
-    return _join(cells)
+    return join_cells(cells)
 
 
 def _write_costs(rows: Sequence[Row]) -> Iterator[str]:
@@ -90,7 +88,7 @@ def _write_costs(rows: Sequence[Row]) -> Iterator[str]:
             by_reason.setdefault(_split_reason(row)[1], []).append(row["shared"])
     for reason, shares in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         figures = (f"{value:.0%}" for value in (min(shares), median(shares), max(shares)))
-        yield _join((reason, len(shares), *figures))
+        yield join_cells((reason, len(shares), *figures))
     yield ""
 
 
@@ -107,7 +105,7 @@ def _write_memory(rows: Sequence[Row]) -> Iterator[str]:
             peaks, times = [peak / 1e6 for _, peak in found], [peak / weights for weights, peak in found]
             megabytes = (f"{value:.0f}" for value in (median(peaks), max(peaks)))
             ratios = (f"{value:.1f}" for value in (median(times), max(times)))
-            yield _join((name, len(found), *megabytes, *ratios))
+            yield join_cells((name, len(found), *megabytes, *ratios))
     yield ""
 
 
@@ -122,8 +120,7 @@ def _write_failures(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _describe_failure(row: Row) -> str:
-    message = " ".join(_PATH.sub("", str(row.get("message", ""))).split())
-    return f"{row['key']}: {row['outcome']}: {message.split('. ')[0][:220]}"
+    return f"{row['key']}: {row['outcome']}: {shorten_message(str(row.get('message', '')))}"
 
 
 def _write_suite(suite: str, rows: Sequence[Row]) -> Iterator[str]:
@@ -132,7 +129,7 @@ def _write_suite(suite: str, rows: Sequence[Row]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for row in rows:
         if row["outcome"] in _TRIED:
-            yield _join(_list_cells(row))
+            yield join_cells(_list_cells(row))
     yield ""
 
 
@@ -161,7 +158,3 @@ def _split_reason(row: Row) -> tuple[str, str]:
     first = next(iter(row.get("reasons", ())), "")
     node, _, reason = first.partition(": ")
     return node, reason
-
-
-def _join(cells: Iterable[Any]) -> str:
-    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"

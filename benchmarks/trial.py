@@ -181,7 +181,7 @@ def _report(
 ) -> VerifyReport:
     subject = replace(describe(dense, module, settings.seed), windows=settings.windows)
     checks = VerifySettings(settings.windows, settings.seed, dtypes)
-    return verify_subject(subject, module, list(_draw_samples(dense, settings.seed)), checks)
+    return verify_subject(subject, module, list(draw_samples(dense, settings.seed)), checks)
 
 
 def _check_in_double(report: VerifyReport, classifier: Classifier, settings: TrialSettings) -> VerifyReport:
@@ -197,7 +197,7 @@ def _check_in_double(report: VerifyReport, classifier: Classifier, settings: Tri
     return replace(report, comparisons=(*exact, *rest))
 
 
-def _draw_samples(dense: DenseModel, seed: int) -> Iterable[Sample]:
+def draw_samples(dense: DenseModel, seed: int) -> Iterable[Sample]:
     """Yields images of two sizes, of two windows each, because every model must take little time.
 
     One is a stride higher than the window; the other is wider, with rest pixels that differ in y and x.

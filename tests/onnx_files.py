@@ -14,6 +14,7 @@ from torch import nn
 
 import fullyconv
 from fullyconv.capture.onnx_session import OnnxSession
+from zoo import ZOO
 
 WINDOW = (17, 13)  # the stem of `between` makes it a map of 8 x 6 cells
 
@@ -86,3 +87,22 @@ def check_crops(path: Path, *, tier: int = 1, rtol: float = 1e-5) -> fullyconv.D
             found = scores[..., i, j].numpy()
             assert np.abs(found - expected).max() <= rtol * np.abs(expected).max()
     return dense
+
+
+def make_images(name: str) -> torch.Tensor:
+    """Two images that leave rest pixels."""
+    (height, width), channels = ZOO[name].window, ZOO[name].channels
+    return torch.randn(2, channels, height + 13, width + 9, generator=torch.Generator().manual_seed(0))
+
+
+def assert_near(found, expected, rtol: float = 2e-5) -> None:
+    """Fails unless scores have the same shapes, whatever holds them, and are as near as float32 allows."""
+    for mine, other in zip(list_tensors(found), list_tensors(expected), strict=True):
+        assert mine.shape == other.shape
+        assert (mine - other).abs().max() <= rtol * other.abs().max()
+
+
+def list_tensors(tree) -> list[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    return [tensor for inner in (tree.values() if isinstance(tree, dict) else tree) for tensor in list_tensors(inner)]

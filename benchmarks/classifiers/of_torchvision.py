@@ -27,10 +27,11 @@ def list_cases() -> Iterator[Case]:
     """Yields every classifier that torchvision registers."""
     models = import_torchvision().models
     for name in models.list_models(module=models):
-        yield Case(SUITE, name, partial(_make, name))
+        yield Case(SUITE, name, partial(make, name))
 
 
-def _make(name: str) -> Classifier:
+def make(name: str) -> Classifier:
+    """Returns a network with the weights that torchvision draws."""
     models = import_torchvision().models
     default = (224, 224) if name.startswith(_FIXED) else _WINDOW
     window = _OWN_WINDOWS.get(name, default)

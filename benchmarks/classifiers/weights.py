@@ -26,7 +26,7 @@ _LEAST_VARIATION = 0.3
 
 # Norms give a third of what passes beside them, so that a residual branch adds little rounding to the sum: in
 # networks of fifty blocks it grew from one to the next until it was as large as the scores.
-_NORM_DEVIATION = 1 / 3
+NORM_DEVIATION = 1 / 3
 
 
 def randomise(module: nn.Module, images: Tensor, seed: int) -> nn.Module:
@@ -96,7 +96,7 @@ def _fit_layer(done: set[int], layer: Any, _: Any, output: Tensor) -> Tensor | N
         return None
     done.add(id(layer.weight))
     axis = -1 if isinstance(layer, nn.Linear) else 1
-    mean, deviation = _measure(output, axis)
+    mean, deviation = measure(output, axis)
     layer.weight.div_(deviation)
     if layer.bias is None:
         return output / deviation
@@ -108,13 +108,13 @@ def _fit_norm(done: set[int], generator: torch.Generator, norm: Any, inputs: tup
     if id(norm.running_mean) in done:
         return
     done.add(id(norm.running_mean))
-    mean, deviation = _measure(inputs[0], 1)
+    mean, deviation = measure(inputs[0], 1)
     shape = norm.running_mean.shape
     norm.running_mean.copy_(mean + 0.2 * deviation * torch.randn(shape, generator=generator))
-    norm.running_var.copy_((deviation / _NORM_DEVIATION) ** 2 * (torch.rand(shape, generator=generator) + 0.5))
+    norm.running_var.copy_((deviation / NORM_DEVIATION) ** 2 * (torch.rand(shape, generator=generator) + 0.5))
 
 
-def _measure(values: Tensor, axis: int) -> tuple[Tensor, float]:
+def measure(values: Tensor, axis: int) -> tuple[Tensor, float]:
     """Returns the mean of each channel, 0 where values vary little about it, and their size."""
     rows = values.movedim(axis, -1).flatten(0, -2)
     variation = float(rows.var(0, correction=0).mean().sqrt())

@@ -147,6 +147,19 @@ class ChannelAffine(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Conv1d(Operation):
+    """Convolution along the last axis of `(N, C, L)`. Inputs: x, weight `(K, C / groups, k)`, bias.
+
+    `padding` is zeros before and after.
+    """
+
+    stride: int
+    padding: Pair
+    dilation: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
 class Norm(Operation):
     """Normalisation over the last `axes` axes by their own mean and variance. Inputs: x, weight, bias."""
 

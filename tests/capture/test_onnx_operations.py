@@ -180,12 +180,6 @@ REFUSED = {  # name: nodes, features, weights, reason
         "may mix",
     ),
     "softmax of rows": ([node("Softmax", "m", "r", axis=2), *pooled("r")], 6, {}, "its sum runs over positions"),
-    "instance norm": (
-        [node("InstanceNormalization", "m s b", "r"), *pooled("r")],
-        6,
-        {"s": make_weight(6), "b": make_weight(6)},
-        "may mix the values of a whole window",
-    ),
     "resize to more than a whole factor": (
         [helper.make_node("Resize", ["m", "", "scales"], ["r"]), node("Tanh", "r", "t"), *pooled("t")],
         6,

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fullyconv.errors import ImageError
 from fullyconv.images import read, read_image
+from fullyconv.images.read import read_size
 
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (9, 14, 3), dtype=np.uint8)
@@ -152,3 +153,19 @@ def test_too_large_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(read, "_convert", fail)
     with pytest.raises(ImageError, match="does not fit into memory"):
         read_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_known_without_reading(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, Image.fromarray(RGB), "turned.jpg", exif=exif)
+    assert read_size(path) == read_image(path).shape[:2]
+
+
+def test_a_size_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(ImageError, match="it is not an image"):
+        read_size(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="no such image"):
+        read_size(tmp_path / "b.png")

@@ -15,77 +15,89 @@ from torch import nn
 
 import fullyconv
 from fullyconv.analyze import make_plan
-from fullyconv.analyze.plan import ChannelRms, Original, SlidingStatistic, WindowStatistic
+from fullyconv.analyze.plan import Original, WindowStatistic
 from fullyconv.analyze.rearrangement import AlongChannels, Span
 from fullyconv.capture.onnx_file import capture_onnx
 from fullyconv.capture.onnx_model import load_onnx
 from fullyconv.errors import CaptureError, ImageError, ModelError
+from fullyconv.graph import PRelu
 from fullyconv.report.description import describe
 from fullyconv.rewrite.onnx_apply import apply_to_onnx
-from fullyconv.rewrite.onnx_export import check_export
+from fullyconv.rewrite.onnx_export import check_export, make_onnx_module
 from fullyconv.scan.memory import measure_bytes_per_pixel
-from onnx_files import between, export, node, pooled
+from onnx_files import assert_near, between, export, make_images, node, pooled
 from zoo import ZOO, build
+from zoo_parts import randomise
 
-# Those that torch's tracing exporter can write, by what is special about them.
-SAME = [
-    *("plain", "vgg", "resnet", "densenet", "convnext", "flatten_hwc", "flatten_whc", "folded_norm", "feature_maps"),
-    *("products", "rows_and_columns", "flattened_maps", "shuffle", "ceil_pool", "odd_parts", "fully_convolutional"),
-    *("perceptron", "squeeze_excite", "attention", "position_norm", "whole_layer_norm", "recurrent"),
-]  # fmt: skip
-SAVED = [
-    *("plain", "vgg", "alexnet", "resnet", "densenet", "convnext", "outputs", "folded_norm", "adaptive_max"),
-    *("adaptive_average", "flattened_maps", "shuffle", "ceil_pool", "odd_parts", "depth_to_space"),
-    *("u_shaped", "branches_of_several_strides", "smoothed"),
-]
+APPROXIMATE = ["squeeze_excite", "norms_of_windows", "channel_gates", "whole_norm"]
 
 
-def make_images(name: str) -> torch.Tensor:
-    """Two images that leave rest pixels."""
-    (height, width), channels = ZOO[name].window, ZOO[name].channels
-    return torch.randn(2, channels, height + 13, width + 9, generator=torch.Generator().manual_seed(0))
-
-
-def assert_near(found, expected, rtol: float = 2e-5) -> None:
-    if isinstance(expected, torch.Tensor):
-        assert found.shape == expected.shape
-        assert (found - expected).abs().max() <= rtol * expected.abs().max()
-    else:
-        pairs = zip(*(tree.values() if isinstance(tree, dict) else tree for tree in (found, expected)), strict=True)
-        for mine, other in pairs:
-            assert_near(mine, other, rtol)
-
-
-def assert_same_network(name: str, path) -> None:
-    model = build(name)
-    dense, expected = fullyconv.convert(path), fullyconv.convert(model, ZOO[name].window)
-    assert dense.grid == expected.grid
-    assert (dense.report.tier, dense.report.guarantee) == (expected.report.tier, expected.report.guarantee)
-    assert dense.card.activation == expected.card.activation
-    assert dense.margins_px == expected.margins_px
-    assert_near(dense(make_images(name)), expected(make_images(name)))
-
-
-@pytest.mark.parametrize("name", SAME)
-def test_an_export_converts_like_its_module(tmp_path, name):
-    path = export(build(name), ZOO[name].window, tmp_path / "a.onnx", channels=ZOO[name].channels)
-    assert_same_network(name, path)
-
-
-@pytest.mark.parametrize("name", ["vgg", "resnet", "squeeze_excite"])
-def test_so_does_one_of_the_newer_exporter(tmp_path, name):
-    path = export(build(name), ZOO[name].window, tmp_path / "a.onnx", dynamo=True)
-    assert_same_network(name, path)
-
-
-@pytest.mark.parametrize("name", SAVED)
-def test_a_network_from_pytorch_is_saved_as_onnx(tmp_path, name):
-    dense = fullyconv.convert(build(name), ZOO[name].window)
-    dense.save(tmp_path / "dense.onnx")
-    onnx.checker.check_model(onnx.load(tmp_path / "dense.onnx"), full_check=True)
-    loaded = fullyconv.load(tmp_path / "dense.onnx")
+def assert_saved(dense, name: str, path) -> fullyconv.DenseModel:
+    dense.save(path)
+    for file in path.parent.glob("*.onnx"):
+        onnx.checker.check_model(onnx.load(file), full_check=True)
+    loaded = fullyconv.load(path)
     assert (loaded.grid, loaded.card, loaded.report) == (dense.grid, dense.card, dense.report)
     assert_near(loaded(make_images(name)), dense(make_images(name)))
+    assert_near(loaded.module.logits(make_images(name)), dense.module.logits(make_images(name)))
+    return loaded
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_network_from_pytorch_is_saved_as_onnx(tmp_path, name):
+    """Its shared part, and its head where it has one, are exported apart: nothing is decided anew."""
+    loaded = assert_saved(fullyconv.convert(build(name), ZOO[name].window), name, tmp_path / "dense.onnx")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == ({"dense.onnx"} if ZOO[name].tier == 1 else {"dense.onnx", "dense.head.onnx", "dense.json"})
+    assert loaded.module.program.head is None or loaded.module.program.head.is_free
+
+
+@pytest.mark.parametrize("name", APPROXIMATE)
+def test_so_is_an_approximation(tmp_path, name):
+    dense = fullyconv.convert(build(name), ZOO[name].window, approximate="all")
+    assert dense.report.tier == 3
+    assert_saved(dense, name, tmp_path / "dense.onnx")
+
+
+def test_windows_asked_for_are_kept(tmp_path):
+    dense = fullyconv.convert(build("vgg"), ZOO["vgg"].window, windowed_from="4", stride=(8, 12))
+    assert_saved(dense, "vgg", tmp_path / "dense.onnx")
+
+
+def test_outputs_have_the_names_that_the_classifier_gives_them(tmp_path):
+    fullyconv.convert(build("outputs"), ZOO["outputs"].window).save(tmp_path / "dense.onnx")
+    graph = onnx.load(tmp_path / "dense.onnx").graph
+    assert [value.name for value in graph.output] == ["class", "score", "more_0", "more_1"]
+    sizes = [[size.dim_value or size.dim_param for size in value.type.tensor_type.shape.dim] for value in graph.output]
+    assert sizes[0] == ["batch", 4, "rows", "columns"] and sizes[3] == ["batch", 3, 4, "rows", "columns"]
+
+
+class Named(nn.Module):
+    """Outputs that are called like the input, or like a weight."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__()
+        self.stem, self.a, self.keys = nn.Conv2d(3, 4, 3, 2), nn.Parameter(torch.randn(4, 1, 1)), keys
+
+    def forward(self, x):
+        x = self.stem(x) * self.a
+        return dict(zip(self.keys, (x.amax((2, 3)), x.mean((2, 3))), strict=True))
+
+
+@pytest.mark.parametrize(("keys", "names"), [(("image", "b"), ["scores_0", "scores_1"]), (("a", "b"), ["a", "b"])])
+def test_names_that_are_taken_are_not_given_twice(tmp_path, keys, names):
+    dense = fullyconv.convert(randomise(Named(*keys)), (9, 11))
+    dense.save(tmp_path / "dense.onnx")
+    assert [value.name for value in onnx.load(tmp_path / "dense.onnx").graph.output] == names
+    images = torch.randn(1, 3, 15, 16)
+    assert_near(fullyconv.load(tmp_path / "dense.onnx")(images), dense(images))
+
+
+def test_weights_keep_the_names_of_the_module(tmp_path):
+    model = build("resnet")
+    fullyconv.convert(model, ZOO["resnet"].window).save(tmp_path / "dense.onnx")
+    names = {weight.name for weight in onnx.load(tmp_path / "dense.onnx").graph.initializer}
+    assert names >= {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
 
 
 def test_any_runtime_can_run_the_file(tmp_path):
@@ -171,9 +183,6 @@ def test_what_cannot_be_saved_says_why(tmp_path):
     crops = fullyconv.convert(Turned(), (8, 8), channels=3)
     with pytest.raises(ModelError, match="runs the classifier's own code on crops"):
         crops.save(tmp_path / "a.onnx")
-    windowed = fullyconv.convert(build("attention"), ZOO["attention"].window)
-    with pytest.raises(ModelError, match=r"a part of this network runs on windows \(.*save it as \.pt2, or convert"):
-        windowed.save(tmp_path / "a.onnx")
     double = fullyconv.convert(build("plain").double(), ZOO["plain"].window)
     with pytest.raises(ModelError, match="cannot be written as ONNX: onnxruntime cannot load the model"):
         double.save(tmp_path / "a.onnx")
@@ -203,10 +212,9 @@ def test_what_is_no_dense_network_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("op", "message"),
     [
-        (ChannelRms(6, 1e-6), "there is no ONNX form for ChannelRms"),
+        (PRelu(), "there is no ONNX form for PRelu"),
         (AlongChannels("cumsum", Span(1, 6, 1)), "there is no ONNX form for cumsum along channels"),
-        (WindowStatistic("variance", 1.0, (8, 6), (1, 1), False), "there is no ONNX form for variance of windows"),
-        (SlidingStatistic("variance", 6, (8, 6), 48), "there is no ONNX form for a sliding variance"),
+        (WindowStatistic("norm", 3.0, (8, 6), (1, 1), False), "there is no ONNX form for norm of windows"),
     ],
 )
 def test_steps_without_an_onnx_form_are_named(tmp_path, op, message):
@@ -219,22 +227,30 @@ def test_steps_without_an_onnx_form_are_named(tmp_path, op, message):
 
 def test_exports_that_are_another_network_are_not_saved(tmp_path):
     dense = fullyconv.convert(build("plain"), ZOO["plain"].window)
-    first = export(build("plain"), ZOO["plain"].window, tmp_path / "a.onnx", channels=1)
-    model = onnx.load(first)
-    weight = next(one for one in model.graph.initializer if len(one.dims) == 2)
-    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * 2, weight.name))
-    onnx.save(model, first)
+    made, images = make_onnx_module(dense, tmp_path / "a.onnx"), make_images("plain")
+    check_export(dense.module, made, images)
+    with torch.no_grad():
+        next(iter(dense.module.parameters())).mul_(2)
     with pytest.raises(CaptureError, match="torch's exporter gives another network"):
-        check_export(dense.module, load_onnx(first))
+        check_export(dense.module, made, images)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("hand_norms", "the network cannot be written as ONNX: "), ("space_to_depth", "cannot be written as ONNX: /")],
-)
-def test_what_the_exporter_cannot_do_is_said(tmp_path, name, message):
-    dense = fullyconv.convert(build(name), ZOO[name].window)
-    with pytest.raises(ModelError, match=message):
+class Bessel(nn.Module):
+    """An operation that ONNX has nothing for, before and after the cut."""
+
+    def __init__(self, *, windowed: bool) -> None:
+        super().__init__()
+        self.stem, self.windowed = nn.Conv2d(3, 4, 3, 2), windowed
+
+    def forward(self, x):
+        x = self.stem(x)
+        return (x - x.mean((2, 3), keepdim=True)).i0().amax((2, 3)) if self.windowed else x.i0().amax((2, 3))
+
+
+@pytest.mark.parametrize("windowed", [False, True])
+def test_what_the_exporter_cannot_do_is_said(tmp_path, windowed):
+    dense = fullyconv.convert(randomise(Bessel(windowed=windowed)), (9, 11))
+    with pytest.raises(ModelError, match=r"a\.onnx: cannot be written as ONNX: Exporting the operator 'aten::i0'"):
         dense.save(tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -246,6 +262,21 @@ def test_channels_by_number_stand_on_an_axis_of_their_own(tmp_path):
     fullyconv.convert(between(tmp_path / "a.onnx", nodes, 6, weights=weights)).save(tmp_path / "dense.onnx")
     gathers = [one for one in onnx.load(tmp_path / "dense.onnx").graph.node if one.op_type == "Gather"]
     assert [one.attribute[0].i for one in gathers] == [2]
+
+
+class Permuted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3, 2), nn.Conv2d(6, 4, 3)
+
+    def forward(self, x):
+        return self.b(self.a(x[:, [1, 2, 0]])[:, [3, 0, 4, 1, 5, 2]]).amax((2, 3))
+
+
+def test_so_do_those_of_networks_from_pytorch(tmp_path):
+    fullyconv.convert(randomise(Permuted()), (17, 15)).save(tmp_path / "dense.onnx")
+    gathers = [one for one in onnx.load(tmp_path / "dense.onnx").graph.node if one.op_type == "Gather"]
+    assert [one.attribute[0].i for one in gathers if len(one.input[1].split("places")) == 2] == [2, 2]
 
 
 def test_what_it_takes_is_known(tmp_path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from string import ascii_letters
+from typing import Any
 
 from fullyconv.capture.aten_operations import Normal, Use
 from fullyconv.capture.calls import Ref
-from fullyconv.graph import Contract, Permute, Reduce, Shape
+from fullyconv.graph import Contract, Conv1d, Operation, Pair, Permute, Reduce, Shape
 
 
 def _einsum(use: Use) -> Normal:
@@ -62,12 +63,32 @@ def _rearrange(letters: str, result: str, operand: str) -> Normal:
 
 
 def _conv1d(use: Use) -> Normal:
-    """A kernel of one value that moves by one is a product over several channels."""
-    weight, batched = use.shape("weight"), len(use.shape("input")) == 3
-    still = list(use["stride"]) == [1] and use["padding"] in ("valid", "same", [0], (0,))
-    if not batched or not still or weight[1] == 1 or weight[2] != 1 or use["groups"] != 1:
+    """Refused: a value without a batch."""
+    if len(use.shape("input")) != 3:
         return None
-    return Contract(("ncx", "kcz"), "nkx"), use.names("input", "weight", "bias")
+    weight = use.shape("weight")
+    stride, dilation = _single(use["stride"]), _single(use["dilation"])
+    padding = _find_padding(use["padding"], (weight[2] - 1) * dilation)
+    return simplify_conv1d(Conv1d(stride, padding, dilation, use["groups"]), weight), use.names(
+        "input", "weight", "bias"
+    )
+
+
+def _find_padding(given: object, reach: int) -> Pair:
+    """Returns the zeros before and after, where "same" pads what the kernel reaches over, the odd one behind."""
+    if isinstance(given, str):
+        return (reach // 2, reach - reach // 2) if given == "same" else (0, 0)
+    return _single(given), _single(given)
+
+
+def _single(value: Any) -> int:
+    return value if isinstance(value, int) else int(value[0])
+
+
+def simplify_conv1d(op: Conv1d, weight: Shape) -> Operation:
+    """Returns a product over several channels where a kernel is one value that moves by one."""
+    still = op.stride == 1 and op.padding == (0, 0) and op.groups == 1
+    return Contract(("ncx", "kcz"), "nkx") if still and weight[1] > 1 and weight[2] == 1 else op
 
 
 PRODUCTS: Mapping[str, Callable[[Use], Normal]] = {"einsum": _einsum, "conv1d": _conv1d}

@@ -77,16 +77,26 @@ def map_arg(arg: Arg, leaf: Callable[[Arg], Arg]) -> Arg:
 
 def run_call(call: Call, tensors: Mapping[str, torch.Tensor], batch: int) -> tuple[Any, ...]:
     """Returns the outputs of `call` on `tensors`, with literals made for `batch`."""
+    args, kwargs = fill_arguments(call, tensors, batch)
+    result = find_operation(call.target)(*args, **kwargs)
+    return tuple(result) if isinstance(result, list | tuple) else (result,)
+
+
+def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) -> tuple[Any, dict[str, Any]]:
+    """Returns the arguments of `call`, tensors for their names and numbers for literals that depend on the batch.
+
+    Args:
+        call: any.
+        tensors: by name.
+        batch: its size; a tensor of it while a run is traced.
+    """
 
     def leaf(arg: Arg) -> Arg:
         if isinstance(arg, Ref):
             return tensors[arg.name]
         return arg.offset + arg.slope * batch if isinstance(arg, PerBatch) else arg
 
-    args = map_arg(call.args, leaf)
-    kwargs = {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
-    result = find_operation(call.target)(*args, **kwargs)
-    return tuple(result) if isinstance(result, list | tuple) else (result,)
+    return map_arg(call.args, leaf), {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
 
 
 def find_operation(target: str) -> Callable[..., Any]:

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.onnx_agreement import check_update
 from fullyconv.capture.onnx_arrangements import ARRANGEMENTS
+from fullyconv.capture.onnx_branches import take_branches
+from fullyconv.capture.onnx_gathers import GATHERS
 from fullyconv.capture.onnx_model import OnnxModel
+from fullyconv.capture.onnx_norms import NORMS
 from fullyconv.capture.onnx_operations import NORMALISERS, OnnxUse
 from fullyconv.capture.onnx_resizing import RESIZINGS
 from fullyconv.capture.onnx_trace import Trace, list_reads, trace
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-_TABLE = {**NORMALISERS, **ARRANGEMENTS, **RESIZINGS}
+_TABLE = {**NORMALISERS, **ARRANGEMENTS, **GATHERS, **NORMS, **RESIZINGS}
 
 # What arithmetic is counted by: the names that ATen has for it.
 _MACS = {"Conv": "conv2d", "ConvTranspose": "conv2d", "Gemm": "matmul", "MatMul": "matmul"}
@@ -65,7 +68,10 @@ def capture_onnx(source: OnnxModel, window: Pair | None = None, channels: int | 
     if size is None:
         raise OptionError("window: the file takes images of any size; pass the (height, width) that it was trained on")
     _check_weights(source.model)
-    found = trace(source, (source.channels or channels or _suggest_channels(source), *size))
+    image = source.channels or channels or _suggest_channels(source), *size
+    found = trace(source, image)
+    while take_branches(source.model, found.constants):
+        found = trace(source, image)
     if source.was_updated:
         check_update(source, found)
     return _Reader(source, found).read()

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fullyconv.capture.export import silence
 from fullyconv.capture.onnx_single_axes import divide_slices
 from fullyconv.errors import ModelError, OptionError, require_extra
 from fullyconv.graph import Pair
@@ -86,6 +88,7 @@ def load_onnx(path: Path, bind: Mapping[str, Any] | None = None, layout: Layout 
     _simplify(model, path)
     _check_operators(model, path)
     bound = _bind(model, dict(bind or {}), path)
+    _check_outputs(model, path)
     image = _find_image(model, path)
     is_last = layout == "nhwc" or (layout is None and _is_channels_last(image))
     if is_last:
@@ -114,15 +117,38 @@ def read_model(path: Path) -> ir.Model:
     if not path.is_file():
         raise ModelError(f"{path}: expected an ONNX file, found none")
     try:
-        model = ir.load(path)
+        with silence():  # it tells of what is missing, which the checks below and onnxruntime do too
+            model = ir.load(path)
+        _check_outside(model, path)
         if measure_weights(model) < LARGEST_IN_MEMORY:
             ir.external_data.load_to_model(model)
         complete = bool(model.graph.opset_imports) and bool(len(model.graph)) and bool(model.graph.outputs)
+    except ModelError:
+        raise
     except Exception as error:  # damaged files fail in any way
         raise ModelError(f"{path}: not a whole ONNX file ({type(error).__name__})") from None
     if not complete:
         raise ModelError(f"{path}: not a whole ONNX file: it holds no network")
     return model
+
+
+def _check_outside(model: ir.Model, path: Path) -> None:
+    """Returns if all weights that lie outside of the file lie whole, and in its folder."""
+    import onnx_ir as ir
+
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if not isinstance(tensor, ir.ExternalTensor):
+            continue
+        place = Path(tensor.location)
+        if place.is_absolute() or ".." in place.parts:
+            raise ModelError(f"{path}: weight {name}: expected external data in the file's own folder, got {place}")
+        file = path.parent / place
+        if not file.is_file():
+            raise ModelError(f"{path}: its weights lie in {place}, which is not beside it; put both in one folder")
+        needed, held = (tensor.offset or 0) + tensor.nbytes, file.stat().st_size
+        if held < needed:
+            raise ModelError(f"{path}: {place} holds {held} bytes, weight {name} needs {needed}; it is not whole")
 
 
 def measure_weights(model: ir.Model) -> int:
@@ -169,11 +195,7 @@ def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> dict[str, Any]:
     bound = {}
     for value in list(model.graph.inputs):
         if value.name in bind:
-            given = np.asarray(bind.pop(value.name))
-            array = given.astype(value.dtype.numpy()) if value.dtype else given
-            sizes = [size for size in value.shape or () if isinstance(size, int)]
-            if value.shape is not None and len(sizes) == len(value.shape) and array.size == 1:
-                array = np.full(sizes, array.reshape(()))
+            array = _make_bound(value, bind.pop(value.name), path)
             value.const_value = ir.tensor(array, name=value.name)
             bound[str(value.name)] = array
             model.graph.inputs.remove(value)
@@ -184,12 +206,47 @@ def _bind(model: ir.Model, bind: dict[str, Any], path: Path) -> dict[str, Any]:
     return bound
 
 
+def _make_bound(value: ir.Value, given: Any, path: Path) -> NDArray[Any]:
+    """Returns what is bound to an input in its number type; one number fills the whole of it."""
+    import onnx_ir as ir
+
+    try:
+        if not isinstance(value.type, ir.TensorType) or value.type.dtype == ir.DataType.STRING:
+            raise TypeError
+        array: NDArray[Any] = np.asarray(given).astype(value.type.dtype.numpy())
+    except (TypeError, ValueError):
+        raise OptionError(f"{path}: input {value.name} is a {value.type}, to which {given!r} cannot be bound") from None
+    sizes = list(value.shape) if value.shape is not None else [None]
+    if array.size == 1 and all(isinstance(size, int) for size in sizes):
+        return np.full([int(str(size)) for size in sizes], array.reshape(()))
+    fits = value.shape is None or (
+        len(sizes) == array.ndim
+        and all(not isinstance(size, int) or size == own for size, own in zip(sizes, array.shape, strict=True))
+    )
+    if not fits:
+        raise OptionError(f"{path}: input {value.name}: expected the shape {value.shape}, got {array.shape} to bind")
+    return array
+
+
+def _check_outputs(model: ir.Model, path: Path) -> None:
+    """Returns if all outputs are tensors of numbers, as far as the file says."""
+    import onnx_ir as ir
+
+    for value in model.graph.outputs:
+        kind = value.type
+        if kind is not None and (not isinstance(kind, ir.TensorType) or kind.dtype == ir.DataType.STRING):
+            raise ModelError(
+                f"{path}: output {value.name}: expected a tensor of numbers, got {kind}; export without it"
+            )
+
+
 def _find_image(model: ir.Model, path: Path) -> ir.Value:
+    import onnx_ir as ir
+
     inputs = list(model.graph.inputs)
     images = [value for value in inputs if value.shape is not None and len(value.shape) == 4]
-    images = [
-        value for value in images if value.dtype is not None and value.dtype.name in ("FLOAT", "FLOAT16", "DOUBLE")
-    ]
+    images = [value for value in images if isinstance(value.type, ir.TensorType)
+              and value.type.dtype.name in ("FLOAT", "FLOAT16", "DOUBLE")]  # fmt: skip
     if len(images) != 1:
         found = ", ".join(f"{value.name} {value.shape}" for value in inputs) or "none"
         raise ModelError(f"{path}: expected one image among its inputs, (N, C, height, width) of floats; got {found}")

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fullyconv.capture.aten_products import normalise_einsum
+from fullyconv.capture.aten_products import normalise_einsum, simplify_conv1d
 from fullyconv.graph import (
     ChannelAffine,
     Conv,
+    Conv1d,
     Dense,
     Identity,
     Norm,
@@ -115,11 +116,23 @@ def _pair(values: Any) -> Pair:
 
 def _conv(use: OnnxUse) -> Normal:
     weight = use.shape(1)
+    if len(weight) == 3:
+        return _conv1d(use, weight)
     if len(weight) != 4:
         return None
     stride, dilation = _pair(use.get("strides", (1, 1))), _pair(use.get("dilations", (1, 1)))
     pads = find_pads(use, (weight[2], weight[3]), stride, dilation)
     return Conv(stride, pads, dilation, use.get("group", 1)), (use.name(0), use.name(1), use.name(2))
+
+
+def _conv1d(use: OnnxUse, weight: Shape) -> Normal:
+    """Refused: padding that follows the size, as axes of channels have no other."""
+    if use.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        return None
+    (stride,), (dilation,) = use.get("strides", (1,)), use.get("dilations", (1,))
+    before, after = use.get("pads", (0, 0)) if use.get("auto_pad", "NOTSET") == "NOTSET" else (0, 0)
+    op = Conv1d(stride, (before, after), dilation, use.get("group", 1))
+    return simplify_conv1d(op, weight), (use.name(0), use.name(1), use.name(2))
 
 
 def _max_pool(use: OnnxUse) -> Normal:
@@ -183,7 +196,7 @@ def _global_pool(kind: Any) -> Callable[[OnnxUse], Normal]:
     return normalise
 
 
-def _find_axes(use: OnnxUse) -> tuple[int, ...] | None:
+def find_axes(use: OnnxUse) -> tuple[int, ...] | None:
     """Returns the axes of a reduction; all where none are named, unless that is to mean none."""
     if not use.is_constant_or_missing(1):
         return None
@@ -196,7 +209,7 @@ def _find_axes(use: OnnxUse) -> tuple[int, ...] | None:
 
 def _reduce(kind: Any) -> Callable[[OnnxUse], Normal]:
     def normalise(use: OnnxUse) -> Normal:
-        axes = _find_axes(use)
+        axes = find_axes(use)
         if not axes:
             return None
         return Reduce(kind, axes, bool(use.get("keepdims", 1))), use.inputs[:1]
@@ -206,7 +219,7 @@ def _reduce(kind: Any) -> Callable[[OnnxUse], Normal]:
 
 def _statistic(kind: StatisticKind, parameter: float = 0.0) -> Callable[[OnnxUse], Normal]:
     def normalise(use: OnnxUse) -> Normal:
-        axes = _find_axes(use)
+        axes = find_axes(use)
         if not axes:
             return None
         return Statistic(kind, axes, bool(use.get("keepdims", 1)), parameter), use.inputs[:1]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +15,22 @@ import torch
 from numpy.typing import NDArray
 
 from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY, measure_weights
-from fullyconv.errors import CaptureError, require_extra
+from fullyconv.errors import CaptureError, ModelError, require_extra
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from onnx import ModelProto
 
 Array = NDArray[Any]
+
+# A number and a name of the kind of error; where in onnxruntime's own source it was found, with the function there.
+_NOISE = (
+    re.compile(r"^\d+ : \w+ : "),
+    re.compile(r"/\S+?\.(?:h|hpp|cc|cpp):\d+ "),
+    re.compile(r"(?:\w+ )?onnxruntime::.*?\)\s+(?:\[with .*?\]\s+)?(?=[A-Z])"),
+)
+
+_DOUBLE = "; it has few operators for float64, in which this model is: make it one in float32"
 
 # It merges a padding with zeros into a max pool that follows, which pads with minus infinity.
 _WRONG_REWRITINGS = ["Pad_Fusion"]
@@ -34,16 +47,20 @@ class OnnxSession:
         outputs: the names of its outputs.
     """
 
-    def __init__(self, model: ir.Model, *, extra_outputs: Sequence[str] = (), rewrites: bool = True) -> None:
+    def __init__(
+        self, model: ir.Model, *, extra_outputs: Sequence[str] = (), rewrites: bool = True, device: str = "cpu"
+    ) -> None:
         """Opens a model, which is not changed.
 
         Args:
             model: the model.
             extra_outputs: values of its graph that are to be outputs too.
             rewrites: whether onnxruntime may fuse operations.
+            device: "cpu", "cuda" or "cuda:N".
 
         Raises:
             CaptureError: onnxruntime cannot load it; carries its message.
+            ModelError: this build of onnxruntime has no CUDA.
         """
         runtime = require_extra("onnxruntime", "onnx")
         options = runtime.SessionOptions()
@@ -52,9 +69,14 @@ class OnnxSession:
         if not rewrites:
             options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = _open(runtime, model, extra_outputs, options)
+            self._session = _open(runtime, model, extra_outputs, options, device)
+        except ModelError:
+            raise
         except Exception as error:  # onnxruntime's exceptions have no base but this
-            raise CaptureError(f"onnxruntime cannot load the model: {describe_failure(error)}") from None
+            hint = _DOUBLE if "double" in {_name_type(value) for value in model.graph.inputs} else ""
+            raise CaptureError(f"onnxruntime cannot load the model: {describe_failure(error)}{hint}") from None
+        if device != "cpu" and self._session.get_providers()[0] != "CUDAExecutionProvider":  # it falls back silently
+            raise ModelError(f"onnxruntime cannot run on {device}: the libraries of CUDA that it needs are not there")
         self.inputs = tuple(value.name for value in self._session.get_inputs())
         self.outputs = tuple(value.name for value in self._session.get_outputs())
 
@@ -80,25 +102,80 @@ class OnnxSession:
 
 def describe_failure(error: Exception) -> str:
     """Returns what onnxruntime says, in one line, without the code before it and the source places within."""
-    return " ".join(str(error).rpartition("[ONNXRuntimeError] : ")[2].split())[:400]
+    said = " ".join(str(error).rpartition("[ONNXRuntimeError] : ")[2].split())
+    for noise in _NOISE:
+        said = noise.sub("", said)
+    return said[:400]
 
 
-def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any) -> Any:
+def _name_type(value: ir.Value) -> str:
+    return "" if value.dtype is None else value.dtype.name.lower()
+
+
+def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any, device: str) -> Any:
+    keywords = {"providers": _choose_providers(runtime, device), "disabled_optimizers": _WRONG_REWRITINGS}
+    with writing_model(model, extra_outputs) as written:
+        return runtime.InferenceSession(written.content, options, **keywords)
+
+
+def _choose_providers(runtime: Any, device: str) -> list[Any]:
+    """Returns who computes; on a graphics card with all bits of float32."""
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in runtime.get_available_providers():
+        raise ModelError(f"onnxruntime cannot run on {device}: this build of it has no CUDA; see onnxruntime-gpu")
+    number = int(device.partition(":")[2] or 0)
+    return [("CUDAExecutionProvider", {"device_id": number, "use_tf32": 0}), "CPUExecutionProvider"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A model in the form that libraries read.
+
+    Attributes:
+        content: the whole file, or where it is too large for one protocol buffer, the path of one.
+        outputs: the names of its outputs.
+    """
+
+    content: bytes | Path
+    outputs: tuple[str, ...]
+
+
+@contextmanager
+def writing_model(
+    model: ir.Model, extra_outputs: Sequence[str] = (), *, change: Callable[[ModelProto], None] | None = None
+) -> Iterator[Written]:
+    """Yields a model as libraries read it, which is not changed; a file is there for the block only.
+
+    Args:
+        model: the model.
+        extra_outputs: values of its graph that are to be outputs too.
+        change: what to do to its nodes before.
+    """
     import onnx
     import onnx_ir as ir
 
-    providers = ["CPUExecutionProvider"]
-    keywords = {"providers": providers, "disabled_optimizers": _WRONG_REWRITINGS}
     if measure_weights(model) < LARGEST_IN_MEMORY:
         proto = ir.to_proto(model)
-        known = {value.name for value in proto.graph.output}
-        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)
-        return runtime.InferenceSession(proto.SerializeToString(), options, **keywords)
+        outputs = _prepare(proto, extra_outputs, change)
+        yield Written(proto.SerializeToString(), outputs)
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         ir.save(model, path, external_data="weights.bin")
         proto = onnx.load(path, load_external_data=False)
-        known = {value.name for value in proto.graph.output}
-        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)
+        outputs = _prepare(proto, extra_outputs, change)
         path.write_bytes(proto.SerializeToString())
-        return runtime.InferenceSession(path, options, **keywords)
+        yield Written(path, outputs)
+
+
+def _prepare(
+    proto: ModelProto, extra_outputs: Sequence[str], change: Callable[[ModelProto], None] | None
+) -> tuple[str, ...]:
+    import onnx
+
+    known = {value.name for value in proto.graph.output}
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs if name not in known)
+    if change is not None:
+        change(proto)
+    return tuple(value.name for value in proto.graph.output)

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from fullyconv.card import Border
 from fullyconv.cli.detect_options import DetectOptions
+from fullyconv.cli.runtime_options import RuntimeOptions
 from fullyconv.errors import ImageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fullyconv.detect import Detection
     from fullyconv.scan import Progress
 
-_AS_THEY_ARE = DetectOptions()
+_AS_THEY_ARE, _AS_IT_IS = DetectOptions(), RuntimeOptions()
 
 
 def detect(
@@ -32,6 +33,7 @@ def detect(
     border: Border | None = None,
     pictures: bool = True,
     options: DetectOptions = _AS_THEY_ARE,
+    runtime: RuntimeOptions = _AS_IT_IS,
 ) -> int:
     """Finds objects in images of any size; for each it writes NAME.json with boxes and NAME.png to look at.
 
@@ -45,17 +47,21 @@ def detect(
             order (nearer to crops); at the window's exactly (as slow as crops). By default as it was converted.
         pictures: write pictures with boxes and heat.
         options: what to look for, at which sizes, and when two boxes are one object.
+        runtime: what runs the network.
     """
     import fullyconv
     from fullyconv.atomic import use_folder
     from fullyconv.cli.detect_results import Search, choose_targets
+    from fullyconv.detect.work import measure_work
     from fullyconv.images import find_images
 
     settings = options.to_settings()
     found = find_images(images)
     targets = choose_targets(found, output)
     dense = fullyconv.load(model)
-    dense = dense.with_border(border or dense.card.border)
+    dense = runtime.place(dense.with_border(border or dense.card.border), lambda: measure_work(dense, found, settings))
+    if dense.choice is not None:
+        print(f"fullyconv: {dense.choice}", file=sys.stderr)
     search = Search(model=model, dense=dense, settings=settings, pictures=pictures)
     search.check_classes()
     with use_folder(output), _show_bars() as bars:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from fullyconv.card import Border
+from fullyconv.cli.runtime_options import RuntimeOptions
+
+_AS_IT_IS = RuntimeOptions()
 
 
 def verify(  # noqa: PLR0913 - one for each option
@@ -20,6 +24,7 @@ def verify(  # noqa: PLR0913 - one for each option
     bind: Annotated[list[str] | None, Parameter(negative=())] = None,
     layout: Literal["nchw", "nhwc"] | None = None,
     border: Border | None = None,
+    runtime: RuntimeOptions = _AS_IT_IS,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Compares a converted network with the classifier it came from; exit code 1 says that they differ.
@@ -33,6 +38,7 @@ def verify(  # noqa: PLR0913 - one for each option
         layout: for an .onnx file: nchw or nhwc, how it has its images, where that does not show.
         border: where the network's padding is to be while its distance from crops is measured: image, first-order
             or window; by default as it was converted.
+        runtime: what runs the network; what it gives is checked, and float64 by torch as ever.
         as_json: print JSON and nothing else.
     """
     import fullyconv
@@ -40,7 +46,9 @@ def verify(  # noqa: PLR0913 - one for each option
 
     model, _ = open_source(against, weights, bind or (), layout)
     network = fullyconv.load(dense)
-    network = network.with_border(border or network.card.border)
+    network = runtime.place(network.with_border(border or network.card.border))
+    if network.choice is not None:
+        print(f"fullyconv: {network.choice}", file=sys.stderr)
     report = fullyconv.verify(network, model, images=_find(images))
     print(report.to_json() if as_json else report)
     return 0 if report.passed else 1

@@ -26,6 +26,9 @@ LARGEST_PIXELS = 2**30
 
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
 _16_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+# EXIF: the tag, and its values that exchange height and width.
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
+
 _pillow_limit = threading.Lock()
 
 
@@ -54,6 +57,22 @@ def read_image(path: Path | str) -> Image8:
         raise ImageError(f"{path}: the image cannot be read: {_explain(error)}") from None
     except MemoryError:
         raise ImageError(f"{path}: the image does not fit into memory; cut it into parts") from None
+
+
+def read_size(path: Path | str) -> tuple[int, int]:
+    """Returns the `(height, width)` that the image will have when it is read; its pixels are not.
+
+    Raises:
+        ImageError: the file is missing, empty or not an image.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with warnings.catch_warnings(action="ignore"), _open(path) as image:
+            is_turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
+            return (image.width, image.height) if is_turned else (image.height, image.width)
+    except _DECODER_ERRORS as error:
+        raise ImageError(f"{path}: the image cannot be read: {_explain(error)}") from None
 
 
 def _check_file(path: Path) -> None:

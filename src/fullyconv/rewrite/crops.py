@@ -104,6 +104,12 @@ class CropModule(nn.Module):
         other.layout = replace(self.layout, grid=grid, cut=replace(self.layout.cut, step=stride))
         return other
 
+    def with_window_memory(self, memory_bytes: int) -> CropModule:
+        """Returns the classifier on other batches of windows."""
+        other = copy.copy(self)
+        other.memory_bytes = memory_bytes
+        return other
+
     def _choose_batching(self) -> Batching:
         layout = self.layout
         if not layout.is_free:

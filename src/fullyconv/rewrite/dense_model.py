@@ -19,7 +19,10 @@ from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.rewrite.report import ConversionReport, describe_windows
+from fullyconv.runtime.choice import Choice
+from fullyconv.runtime.specification import Precision
 from fullyconv.runtime.torch_eager import Images, read_images, run_eagerly
+from fullyconv.runtime.work import Work
 
 Margins = tuple[Pair, Pair]
 
@@ -35,6 +38,8 @@ class DenseModel:
         module: the network; runs on `(N, C, H, W)`, any H and W from the window on.
         image_margins_px: the margins while its padding is at the image's border.
         feature_maps: the trunk's last tensors, for verification.
+        runner: what runs it in the module's place, from `on`.
+        choice: why that one.
     """
 
     grid: Grid
@@ -43,6 +48,8 @@ class DenseModel:
     module: GridModule | CropModule = field(repr=False)
     image_margins_px: Margins = ((0, 0), (0, 0))
     feature_maps: tuple[FeatureMap, ...] = ()
+    runner: GridModule | None = field(default=None, repr=False)
+    choice: Choice | None = None
 
     @property
     def report(self) -> ConversionReport:
@@ -79,17 +86,49 @@ class DenseModel:
                 the window.
         """
         self._check(read_images(images).shape)
-        return run_eagerly(self.module, images)
+        return run_eagerly(self.module, images, self.runner)
+
+    def on(
+        self,
+        runtime: str = "auto",
+        *,
+        precision: Precision = "exact",
+        device: str | None = None,
+        max_error: float | None = None,
+        work: Work | None = None,
+    ) -> DenseModel:
+        """Returns the same network, run by another library or on another device; `choice` says by which and why.
+
+        Args:
+            runtime: "torch", "torch-channels-last", "torch-compiled", "onnxruntime" or "openvino"; or "auto" for the
+                fastest of them on this machine, which is measured once and remembered in the user's cache directory.
+            precision: "exact" computes in the network's own number type; "fast" may compute in bfloat16 or float16.
+            device: "cpu", "cuda" or "cuda:N"; by default where the network is.
+            max_error: how far logits may be from the network's own, relative to the largest, measured on an image of
+                noise; by default 1e-4, or 2e-2 for "fast".
+            work: what is to be done, which tells "auto" what to measure, and whether that is worth it.
+
+        Raises:
+            CaptureError: the runtime cannot load or run the network.
+            MissingExtraError: its library is not installed.
+            ModelError: the network has no form for it, or logits are further off than `max_error`.
+            OptionError: an argument has no meaning, or this machine has no such device.
+        """
+        from fullyconv.rewrite.choosing import Wish, choose
+
+        runner, choice = choose(self, Wish(runtime, precision, device, max_error, work or Work()))
+        return replace(self, runner=runner, choice=choice)
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> DenseModel:
-        """Returns a copy of other precision or on another device; this one is not changed.
+        """Returns a copy of other precision or on another device, run by torch; this one is not changed.
 
         Raises:
             ModelError: it is an ONNX network, which has the precision of its file.
         """
         if isinstance(self.module, GridModule) and isinstance(self.module.program, OnnxProgram):
             raise ModelError("an ONNX network keeps the number type of its file and runs on the CPU")
-        return replace(self, module=copy.deepcopy(self.module).to(device=device, dtype=dtype))
+        module = copy.deepcopy(self.module).to(device=device, dtype=dtype)
+        return replace(self, module=module, runner=None, choice=None)
 
     def refine(self, stride: int | Pair) -> DenseModel:
         """Returns the same network on a finer grid, on the same weights; this one is not changed.
@@ -104,7 +143,8 @@ class DenseModel:
             OptionError: the network's own strides do not allow it; the message lists what they allow.
         """
         pair = (stride, stride) if isinstance(stride, int) else stride
-        return replace(self, module=self.module.refine(pair), grid=replace(self.grid, stride_px=pair))
+        grid, runner = replace(self.grid, stride_px=pair), self.runner and self.runner.refine(pair)
+        return replace(self, module=self.module.refine(pair), grid=grid, runner=runner, choice=None)
 
     def with_window_memory(self, memory_bytes: int) -> DenseModel:
         """Returns the same network, on the same weights, with other batches of windows; scores are the same.
@@ -118,9 +158,8 @@ class DenseModel:
         """
         if memory_bytes < 1:
             raise OptionError(f"window memory: expected at least 1 byte, got {memory_bytes}")
-        module = copy.copy(self.module)
-        module.memory_bytes = memory_bytes
-        return replace(self, module=module)
+        runner = self.runner and self.runner.with_window_memory(memory_bytes)
+        return replace(self, module=self.module.with_window_memory(memory_bytes), runner=runner)
 
     def with_border(self, border: Border) -> DenseModel:
         """Returns the network with its padding elsewhere, on the same weights; this one is not changed.
@@ -132,8 +171,10 @@ class DenseModel:
             OptionError: it is none of these, or first-order for outputs that are whole numbers.
         """
         check_border(border)
-        module = self.module.with_border("image" if self.image_report.guarantee == "image crops" else border)
-        return replace(self, card=replace(self.card, border=border), module=module)
+        where: Border = "image" if self.image_report.guarantee == "image crops" else border
+        runner = self.runner and self.runner.with_border(where)
+        card = replace(self.card, border=border)
+        return replace(self, card=card, module=self.module.with_border(where), runner=runner)
 
     @property
     def _runs_windows(self) -> bool:

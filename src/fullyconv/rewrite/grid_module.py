@@ -29,16 +29,19 @@ class GridModule(nn.Module, ABC):
     Attributes:
         program: what it runs.
         memory_bytes: what the windows of one batch may take, where a part runs on windows.
+        activates_apart: whether a last softmax or sigmoid is computed here, of the logits.
     """
 
     program: GridProgram
     memory_bytes: int
+    activates_apart: bool
 
     def __init__(self, program: GridProgram) -> None:
         """Takes a program."""
         super().__init__()
         self.program = program
         self.memory_bytes = WINDOW_MEMORY_BYTES
+        self.activates_apart = False
 
     def forward(self, images: torch.Tensor) -> Any:
         """Returns the scores of all windows.
@@ -50,15 +53,15 @@ class GridModule(nn.Module, ABC):
             ImageError: the image is smaller than the window.
         """
         program = self.program
-        if program.border != "first-order":
+        if program.border != "first-order" and not self.activates_apart:
             return fill_structure(program.structure, self._run_bordered(images, program.outputs))
         logits = self._run_bordered(images, program.logits)
         scores = [_activate(values, output) for values, output in zip(logits, program.outputs, strict=True)]
         return fill_structure(program.structure, scores)
 
-    def list_scores(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Returns the scores of all outputs, with padding at the image's border, without their structure."""
-        return tuple(self._run(images, self.program.outputs))
+    def list_outputs(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
+        """Returns some outputs or logits of the program, with padding at the image's border."""
+        return self._run(images, outputs)
 
     def logits(self, images: torch.Tensor) -> Any:
         """Returns the scores before the model's last softmax or sigmoid; the scores where there is none."""
@@ -84,6 +87,12 @@ class GridModule(nn.Module, ABC):
             )
         other = copy.copy(self)
         other.program = replace(self.program, border=border)
+        return other
+
+    def with_window_memory(self, memory_bytes: int) -> Self:
+        """Returns the network with other batches of windows, on the same weights."""
+        other = copy.copy(self)
+        other.memory_bytes = memory_bytes
         return other
 
     @property

@@ -1,31 +1,33 @@
-"""Any dense network -> an ONNX file: one that came from PyTorch is exported at window size and made dense again."""
+"""Any dense network -> an ONNX file: of one that came from PyTorch, the shared part and the head are exported apart."""
 
 from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from fullyconv.analyze.plan import Output
 from fullyconv.capture.batching import agree
-from fullyconv.capture.calls import Call, Ref
 from fullyconv.capture.export import first_line, silence
-from fullyconv.capture.module import copy_module, read_device, read_dtype
-from fullyconv.capture.onnx_model import OnnxModel, load_onnx
-from fullyconv.capture.onnx_session import OnnxSession
+from fullyconv.capture.footprint import LargestOperation
+from fullyconv.capture.module import copy_module, read_dtype
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.onnx_files import save_onnx
-from fullyconv.rewrite.program import Instruction
+from fullyconv.rewrite.onnx_tracing import HeadPart, SharedPart, make_windows
+from fullyconv.rewrite.program import OnnxHead, OnnxProgram, Program
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from fullyconv.rewrite.onnx_module import OnnxModule
 
 _BATCH = 2
@@ -34,13 +36,21 @@ _OPSET = 18
 # Of the largest score: sums in another order differ by far less, another operation by far more.
 _SAME_RTOL = 1e-3
 
+# As for tiles: a residual branch may be waiting, and kernels work on copies of their own.
+_SAFETY = 2
+
+# What the parts below call the network within them, which no weight's name has to say.
+_OWNER = "module."
+
+_IMAGE = "image"
+
 
 def save_as_onnx(dense: DenseModel, path: Path) -> None:
     """Writes a dense network as an ONNX model for images of any size.
 
     Raises:
         MissingExtraError: onnx, onnx-ir or onnxruntime is not installed.
-        ModelError: a part of it runs on windows, or has no ONNX form.
+        ModelError: a part of it has no ONNX form, or is the classifier's own code.
         OutputError: the file cannot be written.
     """
     for name in ("onnx", "onnx_ir", "onnxruntime"):
@@ -50,114 +60,196 @@ def save_as_onnx(dense: DenseModel, path: Path) -> None:
             f"{path}: this network cannot be saved, because it runs the classifier's own code on crops: "
             f"{dense.report.reasons[0]}"
         )
-    module = make_onnx_module(dense, path) if isinstance(dense.module, DenseModule) else dense.module
+    module = dense.module
+    if isinstance(module, DenseModule):
+        module = make_onnx_module(dense, path)
     save_onnx(dense, module, path)  # type: ignore[arg-type]  # of the three kinds, it is the third
 
 
 def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
-    """Returns the network of a dense model from PyTorch as an ONNX one.
-
-    At one window it equals the classifier, so it is exported there, and the same analysis makes it dense.
+    """Returns the network of a dense model from PyTorch as an ONNX one: nothing is decided anew.
 
     Raises:
-        ModelError: a part of it runs on windows, or has no ONNX form.
+        ModelError: torch's exporter or onnxruntime cannot do a part, or gives another network; begins with `path`.
     """
-    from fullyconv.analyze import make_plan
-    from fullyconv.capture.onnx_file import capture_onnx
-    from fullyconv.rewrite.onnx_conversion import build_onnx
+    try:
+        return _make_module(dense)
+    except CaptureError as error:
+        raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
+
+
+def _make_module(dense: DenseModel) -> OnnxModule:
     from fullyconv.rewrite.onnx_module import OnnxModule
 
-    module = dense.module
-    assert isinstance(module, DenseModule)  # the caller asked
-    if module.program.head is not None:
-        reason = dense.image_report.reasons[0]
-        raise ModelError(
-            f"{path}: a part of this network runs on windows ({reason}), which one ONNX model cannot do; save it as "
-            ".pt2, or convert an ONNX export of the classifier"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "window.onnx"
-        _export(_spell_out_divisors(module), dense, file)
-        try:
-            source = load_onnx(file)
-            check_export(module, source)
-            captured = capture_onnx(source, dense.grid.window_px)
-        except CaptureError as error:
-            raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
-        plan = make_plan(captured.graph, stride=dense.grid.stride_px)
-        if plan.windowed or plan.grid.stride_px != dense.grid.stride_px:
-            raise ModelError(f"{path}: cannot be written as ONNX: {', '.join(plan.reasons) or plan.grid}")
-        exported = build_onnx(plan, captured, dense.card).module
-    assert isinstance(exported, OnnxModule)  # which build_onnx always makes
-    exported.program = replace(exported.program, structure=module.program.structure)
-    return exported
+    assert isinstance(dense.module, DenseModule)  # the caller asked
+    module = copy_module(dense.module.with_border("image")).cpu()
+    assert isinstance(module, DenseModule)  # a copy of one
+    image = _make_image(dense, dense.grid.window_px)
+    names = name_outputs(module.program)
+    model = _export_shared(module, image, names)
+    head, head_model = _export_head(module, names) if module.program.head else (None, None)
+    made = OnnxModule(_describe(module, image, names, head), model, head_model)
+    for size in (dense.grid.window_px, _choose_size(dense)):
+        check_export(module, made, _make_image(dense, size))
+    return made
 
 
-def _spell_out_divisors(module: DenseModule) -> DenseModule:
-    """Returns the network with sums over windows as averages times a number: the exporter forgets other divisors."""
-    instructions: list[Instruction] = []
-    for call in module.program.instructions:
-        if _is_average(call) and len(call.args) > 6 and call.args[6] is not None:
-            kernel, divisor, name = call.args[1], call.args[6], call.outputs[0]
-            instructions.append(replace(call, args=(*call.args[:5], True, None), outputs=(f"{name}:mean",)))
-            factor = prod(kernel) / divisor
-            instructions.append(Call("aten.mul.Tensor", (Ref(f"{name}:mean"), factor), outputs=(name,)))
-        else:
-            instructions.append(call)
-    weights = {name: module.get_weight(name) for name in module.weight_names}
-    parameters = frozenset(name for name, _ in module.named_parameters())
-    return DenseModule(replace(module.program, instructions=tuple(instructions)), weights, parameters)
-
-
-def _is_average(call: Instruction) -> TypeGuard[Call]:
-    return isinstance(call, Call) and call.target == "aten.avg_pool2d.default"
-
-
-class _Flat(nn.Module):
-    """A dense network whose outputs are a tuple."""
-
-    def __init__(self, module: DenseModule) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return self.module.list_scores(images)
-
-
-def check_export(module: DenseModule, source: OnnxModel) -> None:
-    """Returns if the exported network gives the scores of the one that it was made from.
+def check_export(module: DenseModule, exported: OnnxModule, images: Tensor) -> None:
+    """Returns if the exported network gives the scores and logits of the one that it was made from.
 
     Raises:
-        CaptureError: they differ.
+        CaptureError: they differ, or it does not run.
     """
-    shape = (_BATCH, source.channels or 1, *module.program.window)
-    image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    session = OnnxSession(source.model)
-    found = session.run({source.image: image.numpy().astype(source.dtype)})
-    with torch.no_grad():
-        expected = module.with_border("image").list_scores(image.to(read_device(module), read_dtype(module)))
-    for name, values in zip(session.outputs, expected, strict=True):
-        if not agree(torch.from_numpy(found[name]), values.cpu(), _SAME_RTOL):
+    programs = module.program, exported.program
+    for ours, theirs in ((one.outputs for one in programs), (one.logits for one in programs)):
+        with torch.no_grad():
+            pairs = zip(exported._run(images, theirs), module._run(images, ours), strict=True)
+        if any(found.shape != wanted.shape or not agree(found, wanted, _SAME_RTOL) for found, wanted in pairs):
             raise CaptureError("torch's exporter gives another network")
 
 
-def _export(module: DenseModule, dense: DenseModel, file: Path) -> None:
-    """Writes the network at window size; torch's tracing exporter names weights as the module does."""
-    plain = copy_module(module.with_border("image")).cpu()
-    image = torch.randn(_BATCH, dense.card.channels, *dense.grid.window_px, dtype=read_dtype(plain))
-    count = len(module.program.outputs)
-    names = ["scores"] if count == 1 else [f"scores_{place}" for place in range(count)]
-    with torch.no_grad(), silence(), warnings.catch_warnings():
+def name_outputs(program: Program) -> dict[str, str]:
+    """Returns a name for each output: its keys in the classifier's own structure, else its number there."""
+    places = {place: name for name, place in _spell_places(program.structure)}
+    names: dict[str, str] = {}
+    for place, output in enumerate(program.outputs):
+        keys = places[place]
+        names.setdefault(output.value, keys if keys and not keys[0].isdecimal() else f"scores_{keys}".rstrip("_"))
+    is_free = len(set(names.values())) == len(names) and _IMAGE not in names.values()
+    return names if is_free else {value: f"scores_{i}" for i, value in enumerate(names)}
+
+
+def _spell_places(structure: Any, path: str = "") -> Iterator[tuple[str, int]]:
+    if isinstance(structure, int):
+        yield path, structure
+        return
+    inner = structure.items() if isinstance(structure, Mapping) else enumerate(structure)
+    for key, value in inner:
+        yield from _spell_places(value, f"{path}_{key}" if path else str(key))
+
+
+def _make_image(dense: DenseModel, size: tuple[int, int]) -> Tensor:
+    shape = (_BATCH, dense.card.channels, *size)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(read_dtype(dense.module))
+
+
+def _choose_size(dense: DenseModel) -> tuple[int, int]:
+    """Returns the size of an image with two rows and three columns of windows, and with rest pixels."""
+    (height, width), (down, right) = dense.grid.window_px, dense.grid.stride_px
+    return height + down + down // 2, width + 2 * right + right // 2
+
+
+def _describe(module: DenseModule, image: Tensor, names: Mapping[str, str], head: OnnxHead | None) -> OnnxProgram:
+    program = module.program
+    largest = LargestOperation(module)
+    with torch.no_grad(), largest:
+        module(image)
+    pixels = image.shape[0] * image.shape[2] * image.shape[3]
+    return OnnxProgram(
+        image=_IMAGE,
+        window=program.window,
+        stride=program.stride,
+        names={tensor: name_map(tensor) for tensor in list_maps(program)},
+        head=head,
+        outputs=_rename(program.outputs, names),
+        logits=_rename(program.logits, names),
+        structure=program.structure,
+        dtype=str(image.dtype).removeprefix("torch."),
+        bytes_per_pixel=-(-(_SAFETY * largest.bytes + image.nbytes) // pixels),
+    )
+
+
+def _rename(outputs: Sequence[Output], names: Mapping[str, str]) -> tuple[Output, ...]:
+    return tuple(replace(output, value=names.get(output.value, output.value)) for output in outputs)
+
+
+def list_maps(program: Program) -> list[str]:
+    """Returns the tensors of the shared part that windows or logits are made of."""
+    cuts = [cut.tensor for cut in program.head.cuts] if program.head else []
+    return list(dict.fromkeys([*cuts, *(output.tensor for output in program.logits if output.tensor)]))
+
+
+def name_map(tensor: str) -> str:
+    """Returns what a map is called in the file, where an output may have its name."""
+    return f"{tensor}:map"
+
+
+def _export_shared(module: DenseModule, image: Tensor, names: Mapping[str, str]) -> ir.Model:
+    """Returns the shared part as a model of images of any size; maps that only logits are made of are no outputs."""
+    import onnx_ir as ir
+
+    program = module.program
+    maps = list_maps(program)
+    finals = {output.value: output for output in program.outputs if output.tensor}
+    outputs = [*(names[value] for value in finals), *map(name_map, maps)]
+    model = _export(SharedPart(module, maps), {_IMAGE: image}, outputs, {_IMAGE: {0: "batch", 2: "height", 3: "width"}})
+    cuts = {name_map(cut.tensor) for cut in program.head.cuts} if program.head else set()
+    kept = [value for value in model.graph.outputs if value.name in cuts or value.name in names.values()]
+    model.graph.outputs.clear()
+    model.graph.outputs.extend(kept)
+    model.graph.inputs[0].shape = ir.Shape(["batch", image.shape[1], "height", "width"])
+    shapes: dict[str, list[int | str | None]] = {
+        names[value]: ["batch", *output.shape, "rows", "columns"] for value, output in finals.items()
+    }
+    for value in kept:
+        value.shape = ir.Shape(shapes.get(str(value.name), ["batch", None, None, None]))
+    return model
+
+
+def _export_head(module: DenseModule, names: Mapping[str, str]) -> tuple[OnnxHead, ir.Model]:
+    """Returns how the head runs, and its model: of any number of windows, or of one that the exporter baked in."""
+    from fullyconv.rewrite.onnx_head import takes_any_batch
+
+    program, head, dtype = module.program, module.program.head, read_dtype(module)
+    assert head is not None  # the caller asked
+    values = list(dict.fromkeys(o.value for o in (*program.outputs, *program.logits) if not o.tensor))
+    outputs = [names.get(value, value) for value in values]
+    windows = dict(zip((cut.value for cut in head.cuts), make_windows(head.cuts, dtype), strict=True))
+    part, takes = HeadPart(module, head, values), head.window_values * dtype.itemsize
+    if head.is_free:
+        axes = {cut.value: {cut.batch_axis: "windows"} for cut in head.cuts}
+        model = _export(part, windows, outputs, axes)
+        dtypes = dict.fromkeys(windows, str(dtype).removeprefix("torch."))
+        if takes_any_batch(model, head.cuts, head.batch, dtypes):
+            return OnnxHead(head.cuts, head.batch, True, takes), model
+    return OnnxHead(head.cuts, head.batch, False, takes), _export(part, windows, outputs, {})
+
+
+def _export(
+    part: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str], open_axes: Mapping[str, Mapping[int, str]]
+) -> ir.Model:
+    """Returns what torch's tracing exporter makes of a part; it names weights as the module does.
+
+    Raises:
+        CaptureError: it cannot do it; carries its message.
+    """
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad(), silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's age
         try:
             torch.onnx.export(
-                _Flat(plain),  # type: ignore[arg-type]
-                (image,),
-                file,
-                input_names=["image"],
-                output_names=names,
-                opset_version=_OPSET,
-                dynamo=False,
-            )
+                part, tuple(inputs.values()), Path(folder) / "part.onnx", input_names=list(inputs),
+                output_names=outputs, opset_version=_OPSET, dynamo=False, dynamic_axes=open_axes,
+                training=torch.onnx.TrainingMode.PRESERVE,  # otherwise norms are merged into new, nameless weights
+            )  # fmt: skip
         except Exception as error:  # the exporter fails in many ways
-            raise ModelError(f"the network cannot be written as ONNX: {first_line(error)}") from None
+            raise CaptureError(first_line(error)) from None
+        return _read(Path(folder) / "part.onnx")
+
+
+def _read(path: Path) -> ir.Model:
+    """Returns an exported model with all weights in memory, under their names in the network."""
+    import onnx_ir as ir
+
+    model = ir.load(path)
+    ir.external_data.load_to_model(model)
+    made = (value.name for node in model.graph for value in node.outputs)
+    taken = {*made, *(value.name for value in model.graph.inputs), *model.graph.initializers}
+    for name in list(model.graph.initializers):
+        if name.startswith(_OWNER) and name.removeprefix(_OWNER) not in taken:
+            model.graph.initializers[name].name = name.removeprefix(_OWNER)
+    for node in model.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = None  # those of the size that was traced
+    model.producer_name, model.producer_version = "fullyconv", None
+    return model

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
-from fullyconv.analyze.plan import Plan
+from fullyconv.analyze.plan import Cut, Plan
 from fullyconv.capture.onnx_file import CapturedOnnx
 from fullyconv.capture.onnx_session import Array, OnnxSession
 from fullyconv.capture.onnx_trace import list_reads
@@ -26,7 +27,8 @@ def make_head(plan: Plan, captured: CapturedOnnx) -> tuple[OnnxHead, ir.Model]:
     live = sum(prod(value.shape) for node in captured.graph.nodes if node.name in set(plan.windowed)
                for value in node.outputs)  # fmt: skip
     item = np.dtype(captured.source.dtype).itemsize
-    head = OnnxHead(plan.cuts, batch, _is_free(plan, captured, model), item * live // batch)
+    is_free = takes_any_batch(model, plan.cuts, batch, captured.trace.dtypes)
+    head = OnnxHead(plan.cuts, batch, is_free, item * live // batch)
     return head, model
 
 
@@ -77,18 +79,26 @@ def _bake_sizes(
             values[name].replace_all_uses_with(weight)
 
 
-def _is_free(plan: Plan, captured: CapturedOnnx, model: ir.Model) -> bool:
-    """Returns whether the head runs on one window more, and gives each the same scores wherever it stands."""
-    batch, rng = captured.graph.batch, np.random.default_rng(0)
+def takes_any_batch(model: ir.Model, cuts: Sequence[Cut], batch: int, dtypes: Mapping[str, str]) -> bool:
+    """Returns whether a head runs on one window more, and gives each the same scores wherever it stands.
+
+    Args:
+        model: the head.
+        cuts: what it reads.
+        batch: how many windows it is known to run on.
+        dtypes: of what it reads, by name.
+    """
+    rng = np.random.default_rng(0)
     more: dict[str, Array] = {}
     moved: dict[str, Array] = {}
     fewer: dict[str, Array] = {}
-    for cut in plan.cuts:
+    for cut in cuts:
+        per_window = cut.shape[cut.batch_axis] // batch
         shape = list(cut.shape)
-        shape[cut.batch_axis] = batch + 1
-        values = rng.standard_normal(shape).astype(captured.trace.dtypes[cut.value])
-        more[cut.value], moved[cut.value] = values, np.roll(values, 1, cut.batch_axis)
-        fewer[cut.value] = np.take(values, range(batch), cut.batch_axis)
+        shape[cut.batch_axis] = per_window * (batch + 1)
+        values = rng.standard_normal(shape).astype(dtypes[cut.value])
+        more[cut.value], moved[cut.value] = values, np.roll(values, per_window, cut.batch_axis)
+        fewer[cut.value] = np.take(values, range(per_window * batch), cut.batch_axis)
     session = OnnxSession(model)
     try:
         found, elsewhere, expected = session.run(more), session.run(moved), session.run(fewer)

@@ -1,4 +1,4 @@
-"""A dense network that onnxruntime runs, as a torch.nn.Module, so that it is used like any other."""
+"""A dense network that a runtime for ONNX runs, as a torch.nn.Module, so that it is used like any other."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from fullyconv.grid import format_size
 from fullyconv.rewrite.grid_module import GridModule, shape_scores
 from fullyconv.rewrite.program import OnnxHead, OnnxProgram
 from fullyconv.rewrite.windowed import Batching, lay_on_grid, run_windows
+from fullyconv.runtime.runner import OpenSession
 
 
 class OnnxModule(GridModule):
@@ -33,18 +34,24 @@ class OnnxModule(GridModule):
 
     program: OnnxProgram
 
-    def __init__(self, program: OnnxProgram, model: ir.Model, head_model: ir.Model | None = None) -> None:
-        """Takes models, which are not copied.
+    def __init__(
+        self,
+        program: OnnxProgram,
+        model: ir.Model,
+        head_model: ir.Model | None = None,
+        open_session: OpenSession = OnnxSession,
+    ) -> None:
+        """Takes models, which are not copied, and what runs them.
 
         Raises:
-            CaptureError: onnxruntime cannot load them.
+            CaptureError: the library cannot load them.
         """
         super().__init__(program)
         self.model = model
         self.head_model = head_model
         maps = list(program.names.values())
-        self._session = OnnxSession(model, extra_outputs=maps)
-        self._head = OnnxSession(head_model) if head_model is not None else None
+        self._session = open_session(model, extra_outputs=maps)
+        self._head = open_session(head_model) if head_model is not None else None
         # Tells the number type and the device to those who prepare images.
         self.register_buffer("number_type", torch.zeros(1, dtype=getattr(torch, program.dtype)))
         self.eval()
@@ -53,6 +60,16 @@ class OnnxModule(GridModule):
         """Returns the same network, whose models and sessions nobody changes, with a buffer of its own."""
         other = copy.copy(self)
         other._buffers = {name: value.clone() for name, value in self._buffers.items() if value is not None}
+        return other
+
+    def with_sessions(self, open_session: OpenSession) -> OnnxModule:
+        """Returns the same network, run by another library.
+
+        Raises:
+            CaptureError: the library cannot load its models.
+        """
+        other = OnnxModule(self.program, self.model, self.head_model, open_session)
+        other.memory_bytes = self.memory_bytes
         return other
 
     @property

@@ -12,7 +12,6 @@ from math import prod
 import onnx_ir as ir
 
 from fullyconv.analyze.plan import SlidingPool, SlidingStatistic
-from fullyconv.errors import ModelError
 from fullyconv.graph import Pair
 from fullyconv.rewrite.onnx_lowering import OnnxLowering
 
@@ -23,24 +22,27 @@ def _lower_pool(low: OnnxLowering) -> ir.Value:
     pooled = low.add(name, low.x, kernel_shape=list(op.extent))
     if op.kind == "average" and op.divisor is not None:
         pooled = low.add("Mul", pooled, low.constants.make_scalar(prod(op.extent) / op.divisor))
-    return _repeat_borders(low, pooled, op.extent)
+    return repeat_borders(low, pooled, op.extent)
 
 
 def _lower_statistic(low: OnnxLowering) -> ir.Value:
-    """The root of a mean of squares; of each channel, or of all of them."""
+    """The root of a mean of squares, of each channel or of all of them; variances elsewhere."""
     op: SlidingStatistic = low.op
+    if op.kind != "norm":
+        from fullyconv.rewrite.onnx_moments import lower_spread
+
+        return lower_spread(low)
     per_cell = op.values // prod(op.extent)
-    if op.kind != "norm" or (per_cell > 1 and op.groups > 1):
-        raise ModelError(f"{low.node}: there is no ONNX form for a sliding {op.kind}; save the network as .pt2")
     square = low.add("Mul", low.x, low.x)
     if per_cell > 1:
         square = low.add("ReduceMean", square, low.builder.numbers(1), keepdims=1)
     mean = low.add("AveragePool", square, kernel_shape=list(op.extent))
     root = low.add("Sqrt", low.add("Mul", mean, low.constants.make_scalar(op.values)))
-    return _repeat_borders(low, root, op.extent)
+    return repeat_borders(low, root, op.extent)
 
 
-def _repeat_borders(low: OnnxLowering, statistic: ir.Value, extent: Pair) -> ir.Value:
+def repeat_borders(low: OnnxLowering, statistic: ir.Value, extent: Pair) -> ir.Value:
+    """Returns a statistic of all whole windows as one for each cell: near the border, that of the nearest window."""
     rows, columns = extent
     pads = [0, 0, (rows - 1) // 2, (columns - 1) // 2, 0, 0, rows // 2, columns // 2]
     return low.add("Pad", statistic, low.builder.numbers(*pads), mode="edge") if any(pads) else statistic

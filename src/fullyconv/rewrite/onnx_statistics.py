@@ -23,8 +23,8 @@ _NAMES = {
 def _lower_statistic(low: OnnxLowering) -> ir.Value:
     """Each cell of a window becomes a shifted copy of the map; the statistic runs over the copies."""
     op: WindowStatistic = low.op
-    name = _NAMES.get((op.kind, op.parameter))
-    if name is None:
+    name = _NAMES.get((op.kind, op.parameter), op.kind)
+    if name not in (*_NAMES.values(), "variance", "deviation"):
         raise ModelError(f"{low.node}: there is no ONNX form for {op.kind} of windows; save the network as .pt2")
     copies = []
     for row in range(op.extent[0]):
@@ -32,11 +32,23 @@ def _lower_statistic(low: OnnxLowering) -> ir.Value:
             ends = [place + 1 - size or TO_THE_END for place, size in zip((row, column), op.extent, strict=True)]
             part = low.builder.slice(low.x, [2, 3], [row, column], ends, op.stride)
             copies.append(low.add("Unsqueeze", part, low.builder.numbers(1)))
-    joined = low.add("Concat", *copies, axis=1)
-    if op.over_channels:
-        both = low.add(name, joined, low.builder.numbers(1, 2), keepdims=0)
-        return low.add("Unsqueeze", both, low.builder.numbers(1))
-    return low.add(name, joined, low.builder.numbers(1), keepdims=0)
+    axes = (1, 2) if op.over_channels else (1,)
+    taken = _take(low, name, low.add("Concat", *copies, axis=1), axes)
+    return low.add("Unsqueeze", taken, low.builder.numbers(1)) if op.over_channels else taken
+
+
+def _take(low: OnnxLowering, name: str, joined: ir.Value, axes: tuple[int, ...]) -> ir.Value:
+    """Returns a statistic over some axes; a variance is the mean square of what is left without the mean."""
+    op: WindowStatistic = low.op
+    places = low.builder.numbers(*axes)
+    if name not in ("variance", "deviation"):
+        return low.add(name, joined, places, keepdims=0)
+    centred = low.add("Sub", joined, low.add("ReduceMean", joined, places, keepdims=1))
+    squares = low.add("ReduceSum", low.add("Mul", centred, centred), places, keepdims=0)
+    sizes = low.add("Gather", low.add("Shape", joined), places)
+    count = low.add("CastLike", low.add("ReduceProd", sizes, keepdims=0), joined)
+    variance = low.add("Div", squares, low.add("Sub", count, low.constants.make_scalar(op.parameter)))
+    return low.add("Sqrt", variance) if name == "deviation" else variance
 
 
 def _lower_channel_pool(low: OnnxLowering) -> ir.Value:

@@ -23,6 +23,7 @@ from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, Softmax, WindowPoo
 from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.onnx_builder import TO_THE_END
 from fullyconv.rewrite.onnx_lowering import OnnxLowering, spell_pads
+from fullyconv.rewrite.onnx_moments import ONNX_MOMENTS
 from fullyconv.rewrite.onnx_rearrangement import ONNX_REARRANGEMENTS
 from fullyconv.rewrite.onnx_sliding import ONNX_SLIDING
 from fullyconv.rewrite.onnx_statistics import ONNX_STATISTICS
@@ -202,4 +203,5 @@ _LOWERINGS: Mapping[type, Callable[[OnnxLowering], ir.Value]] = {
     **ONNX_REARRANGEMENTS,
     **ONNX_STATISTICS,
     **ONNX_SLIDING,
+    **ONNX_MOMENTS,
 }

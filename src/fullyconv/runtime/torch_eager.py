@@ -11,15 +11,17 @@ from torch.utils import _pytree as pytree
 
 from fullyconv.capture.module import read_device, read_dtype
 from fullyconv.errors import ImageError
+from fullyconv.runtime.runner import Runner
 
 Images = TypeVar("Images", torch.Tensor, np.ndarray)
 
 
-def run_eagerly(module: nn.Module, images: Images) -> Any:
+def run_eagerly(module: nn.Module, images: Images, runner: Runner | None = None) -> Any:
     """Returns the module's outputs, as torch tensors or numpy arrays, like the images.
 
     Args:
         module: takes `(N, C, H, W)` of its own dtype and device.
+        runner: what runs in its place, if anything does; takes images wherever they are.
         images: `(N, C, H, W)` floats of any dtype, on any device; not changed.
 
     Returns:
@@ -30,7 +32,8 @@ def run_eagerly(module: nn.Module, images: Images) -> Any:
     """
     tensor = read_images(images)
     with torch.inference_mode():
-        outputs = module(tensor.to(read_device(module), read_dtype(module)))
+        given = tensor.to(tensor.device if runner else read_device(module), read_dtype(module))
+        outputs = (runner or module)(given)
     return pytree.tree_map(_to_numpy, outputs) if isinstance(images, np.ndarray) else outputs
 
 

@@ -50,7 +50,7 @@ def measure_bytes_per_pixel(dense: DenseScorer) -> int:
     )
     largest = LargestOperation(dense.module)
     with torch.no_grad(), largest:
-        dense(image)
+        dense.module(image)  # which torch runs, whatever runs the tiles
     return ceil((_SAFETY * largest.bytes + image.nbytes) / (height * width))
 
 

@@ -110,7 +110,7 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     """
     original = _open(model, subject, dtype)
     _require_number_type(subject.module, dtype)
-    as_used, probe = copy_network(subject.module, dtype), subject.probe
+    as_used, probe = _choose_network(subject, dtype), subject.probe
     module = as_used.with_border("image") if isinstance(as_used, GridModule) else as_used
     if read_dtype(subject.module) != dtype:
         _require_running(module, original)
@@ -133,6 +133,12 @@ def _open(model: Model, subject: Subject, dtype: torch.dtype) -> Reference:
 
         return OnnxOriginal(open_onnx(model), subject.probe.image, dtype)
     return Original(model, subject.probe.image, dtype, alone=subject.alone)
+
+
+def _choose_network(subject: Subject, dtype: torch.dtype) -> nn.Module:
+    """Returns what is checked in a number type: in the network's own, whatever runs it there."""
+    runner = subject.runner if read_dtype(subject.module) == dtype else None
+    return copy_network(subject.module, dtype) if runner is None else runner
 
 
 def _require_number_type(module: nn.Module, dtype: torch.dtype) -> None:

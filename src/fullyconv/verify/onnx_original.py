@@ -8,7 +8,7 @@ network is meant by neither.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,13 @@ from torch import Tensor
 from fullyconv.capture.onnx_model import OnnxModel, load_onnx
 from fullyconv.capture.onnx_session import Array, OnnxSession
 from fullyconv.capture.onnx_trace import Trace, trace
+from fullyconv.capture.onnx_widening import widen_model, widen_source
 from fullyconv.errors import CaptureError
+from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.rewrite.onnx_module import OnnxModule
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.cut import SplitError
-from fullyconv.verify.onnx_sizes import free_sizes
+from fullyconv.verify.onnx_sizes import free_sizes, hold_sizes
 from fullyconv.verify.outputs import SINGLE
 from fullyconv.verify.splits import Probe
 
@@ -41,6 +44,16 @@ _VIEWS = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 def open_onnx(model: object) -> OnnxModel:
     """Returns an ONNX classifier from its path; one that is open already as it is."""
     return model if isinstance(model, OnnxModel) else load_onnx(Path(str(model)))
+
+
+def widen(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, DenseModel]:
+    """Returns a classifier and a dense network in float32 where they are in float16, which says little in either."""
+    module = dense.module
+    if isinstance(module, OnnxModule) and module.program.dtype == "float16":
+        head = None if module.head_model is None else widen_model(module.head_model)
+        module = OnnxModule(replace(module.program, dtype="float32"), widen_model(module.model), head)
+        dense = replace(dense, module=module)
+    return widen_source(original), dense
 
 
 class OnnxOriginal:
@@ -92,14 +105,23 @@ class OnnxOriginal:
     def in_batches(
         self, tensors: Mapping[str, Tensor], compute: Callable[[dict[str, Array]], dict[str, Array]]
     ) -> dict[str, Tensor]:
-        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model takes."""
+        """Returns what `compute` makes of tensors `(B, ...)`, as many of the B at a time as the model takes.
+
+        Raises:
+            CaptureError: it makes more or fewer of them: a size of windows stands in the file and turned rows into
+                images, say.
+        """
         step = self.trace.batch
         count = len(next(iter(tensors.values())))
         parts = []
         for start in range(0, count, step):
             places = np.minimum(np.arange(start, start + step), count - 1)
             given = {name: self._make_array(tensor[torch.from_numpy(places)]) for name, tensor in tensors.items()}
-            parts.append({name: value[: count - start] for name, value in compute(given).items()})
+            made = compute(given)
+            for name, value in made.items():
+                if value.shape[:1] != (step,):
+                    raise CaptureError(f"{name}: expected values of {step} images, got the shape {value.shape}")
+            parts.append({name: value[: count - start] for name, value in made.items()})
         return {name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
     def _make_array(self, tensor: Tensor) -> Array:
@@ -166,6 +188,7 @@ def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, O
     trunk = source.model.graph.clone()
     free_sizes(trunk, original.trace, source.image)
     head = source.model.graph.clone()
+    hold_sizes(head, original.trace)
     for node in head:
         for value in node.outputs:
             if value.name in names:

@@ -28,6 +28,7 @@ class VerifyReport:
         notes: what could not be checked or not as strictly, and why; empty if all was.
         seed: of the random images and of the choice of windows.
         border: where the network's padding was while distances were measured.
+        runtime: what ran the network, and in which number type, where that was not the network as it is.
     """
 
     guarantee: str
@@ -36,6 +37,7 @@ class VerifyReport:
     notes: tuple[str, ...] = ()
     seed: int = 0
     border: str = "image"
+    runtime: str = ""
 
     @property
     def meaning(self) -> str | None:
@@ -81,7 +83,8 @@ def _write_lines(report: VerifyReport) -> Iterator[str]:
     elif report.passed and not report.checked_beyond_window:
         verdict = "passed at window size only; nothing larger could be checked"
     runs = ", by each of the runs that border first-order sums" if report.border == "first-order" else ""
-    yield f"{verdict} (promised: {report.guarantee}{runs}; seed {report.seed})"
+    runtime = f"; {report.runtime}" if report.runtime else ""
+    yield f"{verdict} (promised: {report.guarantee}{runs}{runtime}; seed {report.seed})"
     for guarantee, dtype in dict.fromkeys((item.guarantee, item.dtype) for item in report.comparisons):
         yield _summarise([item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)])
     yield from (f"  failed: {_describe(item)}" for item in report.comparisons if not item.passed)

@@ -44,6 +44,8 @@ class Subject:
         alone: if not None, the original must be given each window by itself, so many times in a batch.
         own_stride_px: pixels between neighbouring scores at the network's own stride; None where the grid is no finer.
         margins_px: pixels outside a window that its score depends on, `((top, bottom), (left, right))`.
+        runner: what runs the network in the module's place, in the module's own number type; None for the module.
+        allowed: the least relative error that is allowed where the runner computes in a coarser arithmetic.
     """
 
     module: nn.Module
@@ -56,6 +58,8 @@ class Subject:
     alone: int | None = None
     own_stride_px: Pair | None = None
     margins_px: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    runner: GridModule | None = None
+    allowed: float = 0.0
 
     @property
     def fine(self) -> FineGrid:
@@ -73,6 +77,12 @@ def describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> S
     Raises:
         CaptureError: the original cannot run at the window, or cannot be followed.
     """
+    subject, choice = _describe(dense, original, seed), dense.choice
+    allowed = 0.0 if choice is None or choice.runtime.is_exact else choice.max_error
+    return replace(subject, runner=dense.runner, allowed=allowed)
+
+
+def _describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> Subject:
     if isinstance(original, OnnxModel):
         from fullyconv.verify.onnx_subject import describe_onnx
 

@@ -36,7 +36,10 @@ def measure_own_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> dict
 
 
 def judge_all(
-    pairings: Mapping[torch.dtype, Sequence[Pairing]], rounding: Rounding, coarse: Set[torch.dtype] = frozenset()
+    pairings: Mapping[torch.dtype, Sequence[Pairing]],
+    rounding: Rounding,
+    coarse: Set[torch.dtype] = frozenset(),
+    allowed: Mapping[torch.dtype, float] | None = None,
 ) -> tuple[Comparison, ...]:
     """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it.
 
@@ -44,6 +47,7 @@ def judge_all(
         pairings: by number type.
         rounding: of computed weights, by output and quantity.
         coarse: number types of which the original itself makes coarser numbers within its forward.
+        allowed: the least tolerance in a number type in which the network was asked to compute more coarsely.
     """
     own_noise = measure_own_noise(pairings)
     comparisons = []
@@ -53,6 +57,6 @@ def judge_all(
             noise = rounding.get((pairing.output, pairing.quantity), 0.0)
             noise = max(noise, finer * own_noise.get(pairing.key(), 0.0))
             is_fine = dtype == torch.float64 and dtype not in coarse
-            least = FLOAT64_TOLERANCE if is_fine else FLOAT32_TOLERANCE
+            least = max(FLOAT64_TOLERANCE if is_fine else FLOAT32_TOLERANCE, (allowed or {}).get(dtype, 0.0))
             comparisons.append(judge(pairing, dtype, max(least, NOISE_FACTOR * noise)))
     return tuple(comparisons)

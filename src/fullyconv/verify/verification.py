@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fullyconv.capture.module import read_dtype
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
@@ -19,7 +20,7 @@ from fullyconv.verify.checks import Bench, Findings, check_sample, check_window,
 from fullyconv.verify.comparison import Pairing
 from fullyconv.verify.original import Model, is_onnx_model, open_original
 from fullyconv.verify.report import VerifyReport
-from fullyconv.verify.rounding import find_computed, measure_rounding
+from fullyconv.verify.rounding import Rounding, find_computed, measure_rounding
 from fullyconv.verify.samples import (
     Sample,
     make_random_samples,
@@ -52,6 +53,11 @@ class VerifySettings:
 # From here on float32 hardly says anything, so the report does.
 _LOUD = 1e-2
 
+# Of the windows that are compared, rounding is measured on one in so many, each a few times.
+_FEWER = 4
+
+_WIDENED = "the model is in float16, and was checked in float32 with the same weights"
+
 DEFAULTS = VerifySettings()
 
 
@@ -77,14 +83,23 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
         ModelError: the classifier's file cannot be used, or the classifier cannot be copied.
         OptionError: the model or an image is none of the kinds above.
     """
-    original = open_onnx_lazily(model) if is_onnx_model(model) else open_original(model)
+    original: nn.Module | OnnxModel
+    if is_onnx_model(model):
+        original = open_onnx_lazily(model)
+        is_half = original.dtype == "float16"
+        original, dense = widen_lazily(original, dense)
+    else:
+        is_half = False
+        original = open_original(model)
     if images is None:
         own = replace(dense.grid, stride_px=dense.own_stride_px)
         around = dense.image_margins_px if own != dense.grid else ((0, 0), (0, 0))
         samples = make_random_samples(own, dense.card.channels, settings.seed, around_px=around)
     else:
         samples = read_samples(images, dense.card)
-    return verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+    report = verify_subject(describe(dense, original, settings.seed), original, samples, settings)
+    notes = (*report.notes, _WIDENED) if is_half else report.notes
+    return replace(report, notes=notes, runtime=_name_runtime(dense))
 
 
 def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], settings: VerifySettings) -> VerifyReport:
@@ -107,23 +122,35 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
     if not found:
         raise problems[-1]
     computed = () if is_onnx_model(model) else _find_computed(subject.module, open_original(model))
-    rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
+    if is_onnx_model(model):
+        rounding = measure_onnx_lazily(model, subject, settings.seed)
+    else:
+        rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
     coarse = {dtype for dtype, findings in found.items() if findings.rounds_within}
     notes = [f"not checked in one number type: {error}" for error in problems]
     if torch.float64 in coarse:
         notes.append(
             "the model rounds to coarser numbers within its forward, so float64 is held to float32's tolerance"
         )
+    if subject.allowed:
+        own = str(read_dtype(subject.module)).removeprefix("torch.")
+        notes.append(f"a coarser arithmetic was asked for, so {own} is held to {subject.allowed:.0e}")
     notes += [note for findings in found.values() for note in findings.notes]
     pairings = {dtype: findings.pairings for dtype, findings in found.items()}
     return VerifyReport(
         guarantee=subject.guarantee,
         border=_find_border(subject.module),
-        comparisons=judge_all(pairings, rounding, coarse),
+        comparisons=judge_all(pairings, rounding, coarse, {read_dtype(subject.module): subject.allowed}),
         fidelity=tuple(next(iter(found.values())).fidelity),
         notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings)])),
         seed=settings.seed,
     )
+
+
+def _name_runtime(dense: DenseModel) -> str:
+    if dense.runner is None or dense.choice is None:
+        return ""
+    return f"{str(read_dtype(dense.module)).removeprefix('torch.')} on {dense.choice.runtime}"
 
 
 def open_onnx_lazily(model: Model) -> OnnxModel:
@@ -131,6 +158,22 @@ def open_onnx_lazily(model: Model) -> OnnxModel:
     from fullyconv.verify.onnx_original import open_onnx
 
     return open_onnx(model)
+
+
+def measure_onnx_lazily(model: Model, subject: Subject, seed: int) -> Rounding:
+    """Returns what rounding makes of the scores of an ONNX model; as above."""
+    from fullyconv.verify.onnx_rounding import measure_onnx_rounding
+
+    channels = subject.probe.image.shape[1]
+    windows = make_window_sample(subject.grid, channels, seed, max(2, subject.windows // _FEWER)).images
+    return measure_onnx_rounding(open_onnx_lazily(model), windows, seed)
+
+
+def widen_lazily(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, DenseModel]:
+    """Returns both in float32 where they are in float16; as above, the packages for it are needed for nothing else."""
+    from fullyconv.verify.onnx_original import widen
+
+    return widen(original, dense)
 
 
 def _find_computed(module: nn.Module, original: nn.Module) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ ACCEPTED = {
         18,
         {"c": nn.Conv1d(2, 6, 3, 2, padding=2, groups=2, bias=False)},
     ),
+    "padding by name": (along, 6, {"c": nn.Conv1d(1, 1, 3, padding="same", dilation=2)}),
+    "padding that is none": (along, 4, {"c": nn.Conv1d(1, 1, 3, padding="valid")}),
     "dilated": (along, 4, {"c": nn.Conv1d(1, 2, 3, dilation=2)}),
     "wrapped around": (
         lambda x, c: c(F.pad(pooled(x).unsqueeze(1), (2, 1), mode="circular")).flatten(1),
@@ -39,7 +41,7 @@ REFUSED = {
         {"c": nn.Conv1d(6, 6, 3, padding=1)},
         "not all channels",
     ),
-    "padding by name": (along, 6, {"c": nn.Conv1d(1, 1, 3, padding="same")}, "pads in a way that has a name"),
+    "padding of one end": (along, 6, {"c": nn.Conv1d(1, 1, 4, padding="same")}, "pads one end more than the other"),
     "weights from the image": (
         lambda x: F.conv1d(pooled(x).view(1, 1, 6), pooled(x).view(1, 1, 6)[..., :3]).flatten(1),
         4,
