@@ -138,6 +138,12 @@ def test_strides_that_the_network_does_not_allow() -> None:
         fullyconv.convert(build("resnet"), ZOO["resnet"].window, stride=(8, 0))
 
 
+def test_networks_say_what_they_can_be_refined_to() -> None:
+    assert convert("resnet").possible_strides_px == ((8, 4, 2, 1), (8, 4, 2, 1))
+    assert convert("resnet").refine(2).possible_strides_px == ((8, 4, 2, 1), (8, 4, 2, 1))
+    assert convert("space_to_depth").possible_strides_px == ((6, 2, 1), (6, 2, 1))
+
+
 def test_conversion_refines_along_one_axis_and_leaves_out_along_the_other() -> None:
     model, entry = build("resnet", torch.float64), ZOO["resnet"]
     mixed = fullyconv.convert(model, entry.window, stride=(2, 16))

@@ -16,8 +16,10 @@ from fullyconv.errors import ImageError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.crops import CropModule
+from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import OnnxProgram
+from fullyconv.rewrite.refined import list_steps
 from fullyconv.rewrite.report import ConversionReport, describe_windows
 from fullyconv.runtime.choice import Choice
 from fullyconv.runtime.specification import Precision
@@ -69,6 +71,14 @@ class DenseModel:
         """Pixels between neighbouring scores at the network's own stride, `(sy, sx)`: the coarsest it was made for."""
         program = getattr(self.module, "program", None)
         return getattr(program, "own_stride", self.grid.stride_px)
+
+    @property
+    def possible_strides_px(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The strides that `refine` takes, down and across, the coarsest first; what it has now where that is all."""
+        if isinstance(self.module, DenseModule):
+            rows, columns = list_steps(self.module.program)
+            return tuple(rows), tuple(columns)
+        return (self.grid.stride_px[0],), (self.grid.stride_px[1],)
 
     def __call__(self, images: Images) -> Any:
         """Returns the scores of all windows, as torch tensors or numpy arrays, like the images.
