@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
@@ -53,3 +54,15 @@ def test_weights_of_a_file_are_read_once(path):
     """A protocol buffer gives a new copy each time."""
     tensor = read_model(path).graph.initializers["wide"].const_value
     assert tensor.numpy() is tensor.numpy()
+
+
+def test_weights_that_lie_outside_are_lent_or_taken_in(path, tmp_path):
+    """Small ones are taken in: onnxruntime looks for no file."""
+    outside = tmp_path / "b.onnx"
+    onnx.save(onnx.load(path), outside, save_as_external_data=True, location="b.bin", size_threshold=0)
+    model = ir.load(outside)
+    assert all(isinstance(value.const_value, ir.ExternalTensor) for value in model.graph.initializers.values())
+    lent = lend_weights(model)
+    assert "wide" in lent.arrays and "bias" not in lent.arrays
+    expected = OnnxSession(read_model(path)).run({"image": IMAGE})["scores"]
+    np.testing.assert_array_equal(OnnxSession(model).run({"image": IMAGE})["scores"], expected)
