@@ -33,6 +33,8 @@ _PREPROCESSING = {
     "ConvNeXtTiny": {"include_preprocessing": False},
 }
 
+_CONTRAST = {"EfficientNetB0": 64.0}  # its preprocessing cannot be left out
+
 _ROUTES = {"keras, tensorflow": "tensorflow", "keras, torch": "torch", "tf2onnx": "tensorflow"}
 _TF2ONNX = ("VGG16", "MobileNetV2", "ResNet50")
 _OPSET = 17
@@ -74,10 +76,11 @@ def _make(suite: str, name: str, folder: Path) -> Exported:
     shape = {"input_shape": (*window, 3), "weights": None, "classifier_activation": "softmax"}
     model = getattr(keras.applications, name)(**shape, **_PREPROCESSING.get(name, {}))
     images = draw_images(3, window, 0)[:8].permute(0, 2, 3, 1).numpy()
-    randomise_keras(model, images, 0)
+    contrast = _CONTRAST.get(name, 1.0)
+    randomise_keras(model, contrast * images, 0)
     path = folder / f"{name}.onnx"
     exporter = _write_tf2onnx(model, path) if suite == "tf2onnx" else write_keras(model, path)
-    return Exported(path, exporter)
+    return Exported(path, exporter, contrast=contrast)
 
 
 def _write_tf2onnx(model: Any, path: Path) -> str:
