@@ -20,7 +20,6 @@ class Exported:
         window: `(height, width)` in pixels, where the file does not say it.
         module: the same network in PyTorch, where it came from there.
         bind: values for inputs beside the image.
-        contrast: what images of about 1 are multiplied by: more for a network that takes values of 0 to 255.
     """
 
     path: Path
@@ -28,7 +27,6 @@ class Exported:
     window: tuple[int, int] | None = None
     module: nn.Module | None = None
     bind: Mapping[str, Any] = field(default_factory=dict)
-    contrast: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

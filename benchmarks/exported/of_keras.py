@@ -33,8 +33,6 @@ _PREPROCESSING = {
     "ConvNeXtTiny": {"include_preprocessing": False},
 }
 
-_CONTRAST = {"EfficientNetB0": 64.0}  # its preprocessing cannot be left out
-
 _ROUTES = {"keras, tensorflow": "tensorflow", "keras, torch": "torch", "tf2onnx": "tensorflow"}
 _TF2ONNX = ("VGG16", "MobileNetV2", "ResNet50")
 _OPSET = 17
@@ -76,11 +74,10 @@ def _make(suite: str, name: str, folder: Path) -> Exported:
     shape = {"input_shape": (*window, 3), "weights": None, "classifier_activation": "softmax"}
     model = getattr(keras.applications, name)(**shape, **_PREPROCESSING.get(name, {}))
     images = draw_images(3, window, 0)[:8].permute(0, 2, 3, 1).numpy()
-    contrast = _CONTRAST.get(name, 1.0)
-    randomise_keras(model, contrast * images, 0)
+    randomise_keras(model, images, 0)
     path = folder / f"{name}.onnx"
     exporter = _write_tf2onnx(model, path) if suite == "tf2onnx" else write_keras(model, path)
-    return Exported(path, exporter, contrast=contrast)
+    return Exported(path, exporter)
 
 
 def _write_tf2onnx(model: Any, path: Path) -> str:
