@@ -15,6 +15,7 @@ from fullyconv.analyze.rearrangement import Indices
 from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
 from fullyconv.capture.liveness import count_live_values
 from fullyconv.capture.torch_export import CapturedModel
+from fullyconv.refine.edges import find_edge
 from fullyconv.refine.slides import find_slide
 from fullyconv.rewrite.dense_module import RESERVED
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
@@ -51,7 +52,9 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
         weights = tuple(None if used is None else Ref(store.add(used, step)) for used in step.weights)
         lowered = lower_step(Lowering(step, step.op, inputs, weights, captured.calls[step.node]))
         instructions += lowered
-        steps.append(StepCalls(len(lowered), find_slide(step.op)))
+        kernel = store.weights[weights[0].name].shape[2:] if weights and weights[0] is not None else ()
+        edge = find_edge(step.op, (kernel[0], kernel[1]) if len(kernel) == 2 else (1, 1))
+        steps.append(StepCalls(len(lowered), edge, find_slide(step.op)))
     head = _make_head(plan, captured, store) if plan.windowed else None
     program = Program(
         image=captured.graph.image.name,
