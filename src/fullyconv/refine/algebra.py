@@ -38,8 +38,8 @@ class Algebra(Protocol[T]):
     def cut(self, x: T, axis: int, start: int, stop: int | T | None = None) -> T:
         """Returns what lies from `start` on and before `stop`."""
 
-    def extend(self, x: T, axis: int, cells: int | T) -> T:
-        """Returns a tensor of at least two axes with zeros at the end of one."""
+    def extend(self, x: T, rank: int, axis: int, cells: int | T) -> T:
+        """Returns a tensor of `rank` axes with zeros at the end of one."""
 
     def mark(self, counts: T, size: T) -> T:
         """Returns truth values `(n, size)`: true are as many of the first ones as each of `counts` `(n,)` says."""

@@ -184,7 +184,7 @@ class Stacking(Generic[T]):
         size = algebra.size(x, axis)
         cells = self._divide(self._add(size, factor - 1), factor)
         whole = algebra.calculate("mul", cells, algebra.numbers(factor))
-        x = algebra.extend(x, axis, algebra.calculate("sub", whole, size))
+        x = algebra.extend(x, 4, axis, algebra.calculate("sub", whole, size))
         width = algebra.size(x, 3)
         x = algebra.reshape(x, [*fragments, -1, cells, factor, width if axis == 2 else 1])
         x = algebra.transpose(x, (0, 4, 1, 2, 3, 5))
@@ -222,7 +222,7 @@ class Stacking(Generic[T]):
         counts = [self._add(self._pick(real, begin // own, along), -shift) for begin, shift in places]
         for begin, shift in places:
             part = algebra.cut(x, 1, begin // own, begin // own + 1)
-            parts.append(algebra.extend(algebra.cut(part, 3, shift), 3, shift) if shift else part)
+            parts.append(algebra.extend(algebra.cut(part, 3, shift), 5, 3, shift) if shift else part)
         x = algebra.reshape(algebra.join(parts, 1), [-1, channels, height, width])
         spread = Along(len(places), ((along.form, period), 0), algebra.join(counts, 0))
         return Stack(x, *((spread, map_.columns) if axis == 0 else (map_.rows, spread)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 
@@ -67,7 +67,7 @@ def make_route(program: Program, step: Pair) -> Route:
         joined = join_lattices([lattices[name] for name in reads])
         makes, splits = _list_outputs(instructions[-1]), None
         if slide is not None:
-            splits = _split(joined, slide, step)
+            splits = split_lattices(joined, slide, step)
             joined = (splits[0].after, splits[1].after)
         lattices.update(dict.fromkeys(makes, joined))
         stages.append(Stage(instructions, reads, makes, step_calls.edge, slide, splits))
@@ -76,11 +76,15 @@ def make_route(program: Program, step: Pair) -> Route:
 
 def list_steps(program: Program) -> tuple[list[int], list[int]]:
     """Returns the distances of windows that fragments can serve along each axis, from the program's own down to 1."""
-    own = program.own_stride
+    return list_reachable(program.own_stride, lambda step: make_route(program, step))
+
+
+def list_reachable(own: Pair, make: Callable[[Pair], object]) -> tuple[list[int], list[int]]:
+    """Returns the distances along each axis, from `own` down to 1, for which `make` can make a route."""
 
     def fits(step: Pair) -> bool:
         try:
-            make_route(program, step)
+            make(step)
         except UnreachableError:
             return False
         return True
@@ -95,7 +99,16 @@ def check_step(program: Program, step: Pair) -> None:
     Raises:
         OptionError: they cannot; the message lists what is possible.
     """
-    rows, columns = list_steps(program)
+    check_reachable(list_steps(program), step)
+
+
+def check_reachable(reachable: tuple[list[int], list[int]], step: Pair) -> None:
+    """Checks that a step is one of those listed.
+
+    Raises:
+        OptionError: it is not; the message lists what is possible.
+    """
+    rows, columns = reachable
     if step[0] not in rows or step[1] not in columns:
         raise OptionError(
             f"stride: expected {_list(columns)} pixels across and {_list(rows)} down, or multiples of the largest when "
@@ -137,6 +150,11 @@ def join_lattices(lattices: Sequence[Lattices]) -> Lattices:
     return rows, columns
 
 
-def _split(before: Lattices, slide: Slide, step: Pair) -> tuple[Split, Split]:
+def split_lattices(before: Lattices, slide: Slide, step: Pair) -> tuple[Split, Split]:
+    """Returns how an operation that slides becomes fragments along both axes.
+
+    Raises:
+        UnreachableError: fragments do not lie at multiples of `step`.
+    """
     rows, columns = (split_axis(before[axis], slide.stride[axis], slide.finer[axis], step[axis]) for axis in (0, 1))
     return rows, columns

@@ -39,9 +39,9 @@ class TracedAlgebra:
         end = stop[0] if isinstance(stop, Tensor) else stop
         return x[(*[slice(None)] * axis, slice(start, end))]
 
-    def extend(self, x: Tensor, axis: int, cells: int | Tensor) -> Tensor:  # noqa: D102 - see Algebra
+    def extend(self, x: Tensor, rank: int, axis: int, cells: int | Tensor) -> Tensor:  # noqa: D102 - see Algebra
         more = cells if isinstance(cells, int) else cells[0]
-        return F.pad(x, [*[0, 0] * (x.dim() - 1 - axis), 0, more])  # type: ignore[list-item]
+        return F.pad(x, [*[0, 0] * (rank - 1 - axis), 0, more])  # type: ignore[list-item]
 
     def mark(self, counts: Tensor, size: Tensor) -> Tensor:  # noqa: D102 - see Algebra
         return torch.arange(size[0]) < counts[:, None]  # type: ignore[call-overload,no-any-return]
