@@ -7,9 +7,9 @@ fragments, as values that are computed from the image's size; no operation may l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial, reduce
 from math import gcd, lcm
 from typing import Any, Generic, TypeVar
 
@@ -30,12 +30,15 @@ class Along(Generic[T]):
 
     Attributes:
         fragments: how many they are; they begin at even distances.
+        size: gives the number of cells of the longest, and of the tensor, `(1,)`; as arithmetic on the image's size,
+            because exporters believe that shapes they have seen are those of all images.
         form: maps whose forms are equal have fragments of equal sizes: what strided operations made of the image's
             size, and by how many cells it has changed since.
         counts: how many cells of each are real, `(fragments,)`; None where all of them are.
     """
 
-    fragments: int = 1
+    fragments: int
+    size: Callable[[], T]
     form: tuple[Any, int] = (None, 0)
     counts: T | None = None
 
@@ -71,6 +74,11 @@ class Stacking(Generic[T]):
     algebra: Algebra[T]
     step: Pair
 
+    def begin(self, image: T) -> Stack[T]:
+        """Returns an image `(N, C, H, W)` as its only fragment."""
+        rows, columns = (Along(1, cache(partial(self.algebra.size, image, axis))) for axis in (2, 3))
+        return Stack(image, rows, columns)
+
     def match(self, maps: Sequence[Stack[T]], lattices: Sequence[Lattices]) -> list[Stack[T]]:
         """Returns maps with the same fragments of the same size, the least that one of them has."""
         found = list(maps)
@@ -88,23 +96,34 @@ class Stacking(Generic[T]):
             return map_.tensor
         algebra = self.algebra
         rows, columns = map_.rows.fragments, map_.columns.fragments
-        channels, height, width = (algebra.size(map_.tensor, axis) for axis in (1, 2, 3))
+        channels, height, width = algebra.size(map_.tensor, 1), map_.rows.size(), map_.columns.size()
         seen = algebra.reshape(map_.tensor, [rows, columns, -1, height, width])
-        marks = [self._mark(along, axis, algebra.size(map_.tensor, 2 + axis), along.counts)
+        marks = [self._mark(along, axis, along.size(), along.counts)
                  for axis, along in enumerate(map_.along) if along.counts is not None]  # fmt: skip
         value = float("-inf") if edge.fill == "least" else edge.fill
         chosen = algebra.choose(reduce(algebra.mark_both, marks), seen, value)
         return algebra.reshape(chosen, [-1, channels, height, width])
 
     def average(self, map_: Stack[T], edge: Edge, kernel: Pair, stride: Pair) -> T:
-        """Returns the averages of what a kernel covers of each fragment: sums, divided by how many cells that are."""
+        """Returns the averages of what a kernel covers of each fragment: sums, divided by how many cells that are.
+
+        Args:
+            map_: what it reads.
+            edge: how it slides.
+            kernel: its size.
+            stride: its stride, which may be smaller than the one of `edge`.
+        """
         algebra = self.algebra
         reach = [sliding.stride - 1 if sliding.ceil else 0 for sliding in edge.along]
         pads = [(sliding.before, sliding.after + more) for sliding, more in zip(edge.along, reach, strict=True)]
         around = [(0, more) for more in reach] if edge.average else pads
         sums = algebra.average(algebra.pad(self.fill(map_, edge), (pads[0], pads[1])), kernel, stride)
         cells = algebra.average(algebra.pad(self._mark_cells(map_, edge), (around[0], around[1])), kernel, stride)
-        channels, height, width = (algebra.size(sums, axis) for axis in (1, 2, 3))
+        height, width = (
+            self._slide(along, sliding, sliding.stride // by)()
+            for along, sliding, by in zip(map_.along, edge.along, stride, strict=True)
+        )
+        channels = algebra.size(sums, 1)
         apart = algebra.reshape(sums, [map_.rows.fragments * map_.columns.fragments, -1, height, width])
         return algebra.reshape(algebra.calculate("div", apart, cells), [-1, channels, height, width])
 
@@ -118,11 +137,15 @@ class Stacking(Generic[T]):
             splits: its phases; None where it has one.
         """
         factors = _ONE if splits is None else (splits[0].factor, splits[1].factor)
-        rows, columns = (self._follow(read, axis, edge.along[axis], factors[axis]) for axis in (0, 1))
+        rows, columns = (self._follow(read.along[axis], edge.along[axis], factors[axis]) for axis in (0, 1))
         if factors[0] > 1:
-            made = self._part(made, 2, (1, read.rows.fragments), factors[0])
+            width = self._slide(read.columns, edge.columns, factors[1])()
+            sizes = (self._slide(read.rows, edge.rows, factors[0])(), rows.size())
+            made = self._part(made, 0, (1, read.rows.fragments, factors[0]), sizes, width)
         if factors[1] > 1:
-            made = self._part(made, 3, (rows.fragments, read.columns.fragments), factors[1])
+            sizes = (self._slide(read.columns, edge.columns, factors[1])(), columns.size())
+            fragments = (rows.fragments, read.columns.fragments, factors[1])
+            made = self._part(made, 1, fragments, sizes, rows.size())
         return Stack(made, rows, columns)
 
     def interleave(self, map_: Stack[T]) -> T:
@@ -131,28 +154,32 @@ class Stacking(Generic[T]):
         if rows == columns == 1:
             return map_.tensor
         algebra, x = self.algebra, map_.tensor
-        channels, height, width = (algebra.size(x, axis) for axis in (1, 2, 3))
+        channels, height, width = algebra.size(x, 1), map_.rows.size(), map_.columns.size()
         x = algebra.transpose(algebra.reshape(x, [rows, -1, height, width]), (1, 2, 0, 3))
         x = algebra.transpose(algebra.reshape(x, [columns, -1, width]), (1, 2, 0))
         tall, wide = (algebra.calculate("mul", size, algebra.numbers(times))
                       for size, times in ((height, rows), (width, columns)))  # fmt: skip
         return algebra.reshape(x, [-1, channels, tall, wide])
 
-    def _follow(self, read: Stack[T], axis: int, sliding: Sliding, factor: int) -> Along[T]:
+    def _follow(self, before: Along[T], sliding: Sliding, factor: int) -> Along[T]:
         """Returns the fragments after an operation."""
-        before = read.along[axis]
         if factor == 1 and sliding == Sliding():
             return before
-        form = _find_form(before.form, sliding, factor)
+        form, size = _find_form(before.form, sliding, factor), self._slide(before, sliding, factor)
         if factor == 1 and before.counts is None:
-            return Along(before.fragments, form)
-        counts = self._count_real(read, axis)
+            return Along(before.fragments, size, form)
+        counts = _count_real(before)
         phases = [self._count(counts, sliding, phase * sliding.stride // factor) for phase in range(factor)]
-        return Along(before.fragments * factor, form, self.algebra.join(phases, 0))
+        part = cache(lambda: self._divide(self._add(size(), factor - 1), factor))
+        return Along(before.fragments * factor, part if factor > 1 else size, form, self.algebra.join(phases, 0))
 
-    def _count_real(self, map_: Stack[T], axis: int) -> T:
-        counts = map_.along[axis].counts
-        return self.algebra.size(map_.tensor, 2 + axis) if counts is None else counts
+    def _slide(self, before: Along[T], sliding: Sliding, factor: int) -> Callable[[], T]:
+        """Returns what gives the size of all phases together: of the operation with its stride divided."""
+        reach = sliding.stride - 1 if sliding.ceil else 0
+        loose = replace(sliding, stride=sliding.stride // factor, after=sliding.after + reach, ceil=False)
+        if factor == 1 and sliding.ceil:
+            loose = sliding
+        return cache(lambda: before.size() if loose == Sliding() else self._count(before.size(), loose, 0))
 
     def _count(self, cells: T, sliding: Sliding, phase_cells: int) -> T:
         """Returns `Sliding.count` of cells from a phase on."""
@@ -170,25 +197,23 @@ class Stacking(Generic[T]):
     def _divide(self, a: T, number: int) -> T:
         return self.algebra.calculate("div", a, self.algebra.numbers(number)) if number > 1 else a
 
-    def _part(self, x: T, axis: int, fragments: Pair, factor: int) -> T:
+    def _part(self, x: T, axis: int, fragments: tuple[int, int, int], sizes: tuple[T, T], other: T) -> T:
         """Returns the phases along an axis as fragments, those of one phase together; zeros fill the last ones.
 
         Args:
             x: `(N, C, H, W)`.
-            axis: 2 or 3.
-            fragments: along the axes before this one, and along this one.
-            factor: how many phases there are.
+            axis: 0 for rows, 1 for columns.
+            fragments: along the axis before this one, along this one, and how many phases each of them has.
+            sizes: of all phases together, and of one.
+            other: the size of the other axis.
         """
-        algebra = self.algebra
-        channels, height = algebra.size(x, 1), algebra.size(x, 2)
-        size = algebra.size(x, axis)
-        cells = self._divide(self._add(size, factor - 1), factor)
+        algebra, (outer, before, factor), (size, cells) = self.algebra, fragments, sizes
+        channels = algebra.size(x, 1)
         whole = algebra.calculate("mul", cells, algebra.numbers(factor))
-        x = algebra.extend(x, 4, axis, algebra.calculate("sub", whole, size))
-        width = algebra.size(x, 3)
-        x = algebra.reshape(x, [*fragments, -1, cells, factor, width if axis == 2 else 1])
+        x = algebra.extend(x, 4, 2 + axis, algebra.calculate("sub", whole, size))
+        x = algebra.reshape(x, [outer, before, -1, cells, factor, other if axis == 0 else 1])
         x = algebra.transpose(x, (0, 4, 1, 2, 3, 5))
-        return algebra.reshape(x, [-1, channels, *((cells, width) if axis == 2 else (height, cells))])
+        return algebra.reshape(x, [-1, channels, *((cells, other) if axis == 0 else (other, cells))])
 
     def _mark(self, along: Along[T], axis: int, size: T, counts: T) -> T:
         """Returns which cells are real, with axes for the rows and columns of fragments, N * C, H and W."""
@@ -201,8 +226,8 @@ class Stacking(Generic[T]):
         marks, sizes = [], []
         for axis, (along, sliding) in enumerate(zip(map_.along, edge.along, strict=True)):
             more = sliding.before + sliding.after if edge.average else 0
-            sizes.append(self._add(self.algebra.size(map_.tensor, 2 + axis), more))
-            counts = self._add(self._count_real(map_, axis), more)
+            sizes.append(self._add(along.size(), more))
+            counts = self._add(_count_real(along), more)
             marks.append(self._mark(along, axis, sizes[-1], counts))
         both = self.algebra.mark_both(marks[0], marks[1])
         return self.algebra.reshape(self.algebra.cast(both, map_.tensor), [-1, 1, *sizes])
@@ -215,16 +240,16 @@ class Stacking(Generic[T]):
         if places == [(place * own, 0) for place in range(along.fragments)]:
             return map_
         algebra, x = self.algebra, map_.tensor
-        channels, height, width = (algebra.size(x, axis) for axis in (1, 2, 3))
+        channels, height, width = algebra.size(x, 1), map_.rows.size(), map_.columns.size()
         outer, sizes = (1, [height, width]) if axis == 0 else (map_.rows.fragments, [width, 1])
         x = algebra.reshape(x, [outer, along.fragments, -1, *sizes])
-        parts, real = [], self._count_real(map_, axis)
+        parts, real = [], _count_real(along)
         counts = [self._add(self._pick(real, begin // own, along), -shift) for begin, shift in places]
         for begin, shift in places:
             part = algebra.cut(x, 1, begin // own, begin // own + 1)
             parts.append(algebra.extend(algebra.cut(part, 3, shift), 5, 3, shift) if shift else part)
         x = algebra.reshape(algebra.join(parts, 1), [-1, channels, height, width])
-        spread = Along(len(places), ((along.form, period), 0), algebra.join(counts, 0))
+        spread = Along(len(places), along.size, ((along.form, period), 0), algebra.join(counts, 0))
         return Stack(x, *((spread, map_.columns) if axis == 0 else (map_.rows, spread)))
 
     def _pick(self, counts: T, place: int, along: Along[T]) -> T:
@@ -240,15 +265,19 @@ class Stacking(Generic[T]):
         def find_least(values: Sequence[T]) -> T:
             return reduce(lambda a, b: algebra.calculate("min", a, b), values)
 
-        size = find_least([algebra.size(map_.tensor, 2 + axis) for map_ in maps])
-        real = [self._count_real(map_, axis) for map_ in maps]
+        size = find_least([map_.along[axis].size() for map_ in maps])
+        real = [_count_real(map_.along[axis]) for map_ in maps]
         form = (tuple(map_.along[axis].form for map_ in maps), 0)
-        least = Along(first.fragments, form, None if first.counts is None else find_least(real))
+        least = Along(first.fragments, lambda: size, form, None if first.counts is None else find_least(real))
         cut = [algebra.cut(map_.tensor, 2 + axis, 0, size) for map_ in maps]
         return [
             Stack(x, *((least, map_.columns) if axis == 0 else (map_.rows, least)))
             for x, map_ in zip(cut, maps, strict=True)
         ]
+
+
+def _count_real(along: Along[T]) -> T:
+    return along.size() if along.counts is None else along.counts
 
 
 def _find_form(before: tuple[Any, int], sliding: Sliding, factor: int) -> tuple[Any, int]:

@@ -14,7 +14,7 @@ from fullyconv.graph import Conv, Operation, Pair, WindowPool
 from fullyconv.refine.edges import Edge, find_edge
 from fullyconv.refine.lattice import Lattice, Split
 from fullyconv.refine.slides import find_slide
-from fullyconv.refine.stacks import Along, Stack, Stacking
+from fullyconv.refine.stacks import Stack, Stacking
 from fullyconv.rewrite.onnx_algebra import OnnxAlgebra
 from fullyconv.rewrite.onnx_apply import OnnxWriter
 from fullyconv.rewrite.onnx_builder import TO_THE_END
@@ -95,7 +95,7 @@ class FragmentWriter(OnnxWriter):
     def write_steps(self) -> None:
         """Writes all steps and keeps their maps, each as one again."""
         image = str(self.image.name)
-        stacks: dict[str, Stack[ir.Value]] = {image: Stack(self.values[image], Along(), Along())}
+        stacks: dict[str, Stack[ir.Value]] = {image: self.stacking.begin(self.values[image])}
         for step in self.plan.steps:
             self.builder.begin(step.output)
             stacks[step.output] = self._write_on_fragments(step, stacks)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fullyconv.capture.calls import Call
 from fullyconv.graph import Pair
-from fullyconv.refine.stacks import Along, Stack, Stacking
+from fullyconv.refine.stacks import Stack, Stacking
 from fullyconv.rewrite.loosening import loosen_step
 from fullyconv.rewrite.program import GridCall, Instruction
 from fullyconv.rewrite.refined import Route, Stage
@@ -47,7 +47,7 @@ class TracedFragments:
             name: of the image.
             images: `(N, C, H, W)`.
         """
-        maps: dict[str, Stack[Tensor]] = {name: Stack(images, Along(), Along())}
+        maps: dict[str, Stack[Tensor]] = {name: self.stacking.begin(images)}
         for stage in self.route.stages:
             lattices = [self.route.lattices[read] for read in stage.reads]
             read = self.stacking.match([maps[read] for read in stage.reads], lattices)
