@@ -17,6 +17,7 @@ from fullyconv.analyze.rearrangement import FoldMap, UnfoldMap
 from fullyconv.graph import Conv, Operation, Pad, Pair, Upsample, WindowPool
 
 _ONE = (1, 1)
+_STILL = Sliding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Edge:
         reason: why what lies beyond the end cannot be filled for it; "" where it can.
     """
 
-    rows: Sliding = Sliding()
-    columns: Sliding = Sliding()
+    rows: Sliding = _STILL
+    columns: Sliding = _STILL
     fill: float | Literal["least"] | None = None
     average: bool | None = None
     reason: str = ""

@@ -84,9 +84,7 @@ class Stacking(Generic[T]):
         found = list(maps)
         for axis in (0, 1):
             period = lcm(*(pair[axis].period for pair in lattices))
-            found = [
-                self._spread(map_, pair[axis], period, axis) for map_, pair in zip(found, lattices, strict=True)
-            ]
+            found = [self._spread(map_, pair[axis], period, axis) for map_, pair in zip(found, lattices, strict=True)]
             found = self._shorten(found, axis)
         return found
 
@@ -120,7 +118,7 @@ class Stacking(Generic[T]):
         sums = algebra.average(algebra.pad(self.fill(map_, edge), (pads[0], pads[1])), kernel, stride)
         cells = algebra.average(algebra.pad(self._mark_cells(map_, edge), (around[0], around[1])), kernel, stride)
         height, width = (
-            self._slide(along, sliding, sliding.stride // by)()
+            self._slide(along, sliding, sliding.stride // by, reaches=True)()
             for along, sliding, by in zip(map_.along, edge.along, stride, strict=True)
         )
         channels = algebra.size(sums, 1)
@@ -137,15 +135,17 @@ class Stacking(Generic[T]):
             splits: its phases; None where it has one.
         """
         factors = _ONE if splits is None else (splits[0].factor, splits[1].factor)
+        reaches = factors != _ONE or (edge.average is not None and not read.is_whole)
         rows, columns = (self._follow(read.along[axis], edge.along[axis], factors[axis]) for axis in (0, 1))
+        loose = [self._slide(read.along[axis], edge.along[axis], factors[axis], reaches=reaches) for axis in (0, 1)]
+        for axis, along in enumerate((rows, columns)):
+            if factors[axis] == 1 and edge.along[axis].ceil and reaches:
+                made, loose[axis] = self.algebra.cut(made, 2 + axis, 0, along.size()), along.size
         if factors[0] > 1:
-            width = self._slide(read.columns, edge.columns, factors[1])()
-            sizes = (self._slide(read.rows, edge.rows, factors[0])(), rows.size())
-            made = self._part(made, 0, (1, read.rows.fragments, factors[0]), sizes, width)
+            made = self._part(made, 0, (1, read.rows.fragments, factors[0]), (loose[0](), rows.size()), loose[1]())
         if factors[1] > 1:
-            sizes = (self._slide(read.columns, edge.columns, factors[1])(), columns.size())
             fragments = (rows.fragments, read.columns.fragments, factors[1])
-            made = self._part(made, 1, fragments, sizes, rows.size())
+            made = self._part(made, 1, fragments, (loose[1](), columns.size()), rows.size())
         return Stack(made, rows, columns)
 
     def interleave(self, map_: Stack[T]) -> T:
@@ -165,7 +165,7 @@ class Stacking(Generic[T]):
         """Returns the fragments after an operation."""
         if factor == 1 and sliding == Sliding():
             return before
-        form, size = _find_form(before.form, sliding, factor), self._slide(before, sliding, factor)
+        form, size = _find_form(before.form, sliding, factor), self._slide(before, sliding, factor, reaches=factor > 1)
         if factor == 1 and before.counts is None:
             return Along(before.fragments, size, form)
         counts = _count_real(before)
@@ -173,12 +173,14 @@ class Stacking(Generic[T]):
         part = cache(lambda: self._divide(self._add(size(), factor - 1), factor))
         return Along(before.fragments * factor, part if factor > 1 else size, form, self.algebra.join(phases, 0))
 
-    def _slide(self, before: Along[T], sliding: Sliding, factor: int) -> Callable[[], T]:
-        """Returns what gives the size of all phases together: of the operation with its stride divided."""
-        reach = sliding.stride - 1 if sliding.ceil else 0
-        loose = replace(sliding, stride=sliding.stride // factor, after=sliding.after + reach, ceil=False)
-        if factor == 1 and sliding.ceil:
-            loose = sliding
+    def _slide(self, before: Along[T], sliding: Sliding, factor: int, *, reaches: bool) -> Callable[[], T]:
+        """Returns what gives the size of all phases together: of the operation with its stride divided.
+
+        Where it `reaches` beyond the end for last placements, there are as many as the padding for that gives.
+        """
+        loose = replace(sliding, stride=sliding.stride // factor)
+        if sliding.ceil and reaches:
+            loose = replace(loose, after=sliding.after + sliding.stride - 1, ceil=False)
         return cache(lambda: before.size() if loose == Sliding() else self._count(before.size(), loose, 0))
 
     def _count(self, cells: T, sliding: Sliding, phase_cells: int) -> T:
@@ -218,7 +220,7 @@ class Stacking(Generic[T]):
     def _mark(self, along: Along[T], axis: int, size: T, counts: T) -> T:
         """Returns which cells are real, with axes for the rows and columns of fragments, N * C, H and W."""
         marks = self.algebra.mark(counts, size)
-        sizes = [along.fragments, 1, 1, size, 1] if axis == 0 else [1, along.fragments, 1, 1, size]
+        sizes: list[int | T] = [along.fragments, 1, 1, size, 1] if axis == 0 else [1, along.fragments, 1, 1, size]
         return self.algebra.reshape(marks, sizes)
 
     def _mark_cells(self, map_: Stack[T], edge: Edge) -> T:
@@ -241,8 +243,8 @@ class Stacking(Generic[T]):
             return map_
         algebra, x = self.algebra, map_.tensor
         channels, height, width = algebra.size(x, 1), map_.rows.size(), map_.columns.size()
-        outer, sizes = (1, [height, width]) if axis == 0 else (map_.rows.fragments, [width, 1])
-        x = algebra.reshape(x, [outer, along.fragments, -1, *sizes])
+        outer = 1 if axis == 0 else map_.rows.fragments
+        x = algebra.reshape(x, [outer, along.fragments, -1, along.size(), width if axis == 0 else 1])
         parts, real = [], _count_real(along)
         counts = [self._add(self._pick(real, begin // own, along), -shift) for begin, shift in places]
         for begin, shift in places:

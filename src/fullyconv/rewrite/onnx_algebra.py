@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -70,8 +71,8 @@ class OnnxAlgebra:
         return self.builder.add("CastLike", [marks, like])
 
     def average(self, x: ir.Value, kernel: Pair, stride: Pair) -> ir.Value:  # noqa: D102 - see Algebra
-        sizes = {"kernel_shape": list(kernel), "strides": list(stride)}
-        return self.builder.add("AveragePool", [x], **sizes, count_include_pad=1)
+        how: dict[str, Any] = {"kernel_shape": list(kernel), "strides": list(stride), "count_include_pad": 1}
+        return self.builder.add("AveragePool", [x], **how)
 
     def pad(self, x: ir.Value, pads: tuple[Pair, Pair]) -> ir.Value:  # noqa: D102 - see Algebra
         (top, bottom), (left, right) = pads

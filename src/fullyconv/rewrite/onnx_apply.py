@@ -95,9 +95,7 @@ class OnnxWriter:
     def lower(self, step: Step, op: Operation, maps: Sequence[ir.Value]) -> ir.Value:
         """Returns what a step makes of its maps, by an operation that may have another stride than the step's."""
         waiting = iter(maps)
-        inputs = tuple(
-            next(waiting) if isinstance(used, str) else self.weights.add(used, step) for used in step.inputs
-        )
+        inputs = tuple(next(waiting) if isinstance(used, str) else self.weights.add(used, step) for used in step.inputs)
         weights = tuple(None if used is None else self.weights.add(used, step) for used in step.weights)
         low = OnnxLowering(
             step, op, inputs, weights, self.nodes[step.node], self.originals[step.node],

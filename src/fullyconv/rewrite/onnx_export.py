@@ -79,9 +79,11 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
     if module.route is not None:
         _check_route(module.program, module.route)
     try:
-        return _make_module(dense)
+        made = _make_module(dense)
     except CaptureError as error:
         raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
+    made.make_finer = lambda stride: make_onnx_module(dense.refine(stride), path)
+    return made
 
 
 def _make_module(dense: DenseModel) -> OnnxModule:

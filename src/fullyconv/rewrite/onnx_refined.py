@@ -104,7 +104,7 @@ class FragmentWriter(OnnxWriter):
             self.builder.begin(f"{name}:whole")
             whole = self.stacking.interleave(stacks[name])
             if whole is not self.values.get(name):
-                whole.dtype = stacks[name].tensor.dtype
+                whole.type = stacks[name].tensor.type
                 self.values[name] = self.builder.rename(whole, self.name(name))
 
     def _write_on_fragments(self, step: Step, stacks: Mapping[str, Stack[ir.Value]]) -> Stack[ir.Value]:
@@ -115,7 +115,7 @@ class FragmentWriter(OnnxWriter):
         self.builder.rename(made, f"{self.name(step.output)}:phases", step.node)
         stack = self.stacking.split(made, read[0], edge, splits)
         stack.tensor.dtype = self.find_dtype(step)
-        self.builder.rename(stack.tensor, f"{self.name(step.output)}:fragments")
+        self.builder.rename(stack.tensor, f"{self.name(step.output)}{'' if stack.is_whole else ':fragments'}")
         return stack
 
     def _run(self, step: Step, edge: Edge, read: Sequence[Stack[ir.Value]], factors: Pair) -> ir.Value:
@@ -126,7 +126,7 @@ class FragmentWriter(OnnxWriter):
         maps = [self.stacking.fill(map_, edge) for map_ in read]
         if isinstance(op, FoldMap):
             return self._fold(maps[0], op.block, factors)
-        if isinstance(op, WindowPool) and op.ceil_mode:
+        if isinstance(op, WindowPool) and op.ceil_mode and factors != (1, 1):
             maps, op = [self._reach(maps[0], edge)], replace(op, ceil_mode=False)
         return self.lower(step, op, maps)
 

@@ -9,8 +9,8 @@ from math import lcm
 from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
-from fullyconv.refine.fragments import Fragments
 from fullyconv.refine.edges import Edge
+from fullyconv.refine.fragments import Fragments
 from fullyconv.refine.lattice import Lattice, Split, UnreachableError, split_axis
 from fullyconv.refine.slides import Slide
 from fullyconv.rewrite.program import GridCall, Instruction, Program, StepCalls

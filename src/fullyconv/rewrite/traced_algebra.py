@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +11,14 @@ from torch.nn import functional as F
 
 from fullyconv.graph import Pair
 from fullyconv.refine.algebra import Arithmetic
+
+_ARITHMETIC: Mapping[Arithmetic, Callable[[Tensor, Tensor], Tensor]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "min": torch.minimum,
+}
 
 
 class TracedAlgebra:
@@ -24,7 +33,7 @@ class TracedAlgebra:
     def calculate(self, kind: Arithmetic, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102 - see Algebra
         if kind == "div" and not a.is_floating_point():
             return torch.div(a, b, rounding_mode="floor")
-        return {"add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "min": torch.minimum}[kind](a, b)
+        return _ARITHMETIC[kind](a, b)
 
     def join(self, parts: Sequence[Tensor], axis: int) -> Tensor:  # noqa: D102 - see Algebra
         return torch.cat(list(parts), axis)

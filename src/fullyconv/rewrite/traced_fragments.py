@@ -81,4 +81,3 @@ class TracedFragments:
                 made = self.run_call(instruction, known, read[0].shape[0])
                 known.update(zip(instruction.outputs, made, strict=False))
         return [known[name] for name in stage.makes]
-
