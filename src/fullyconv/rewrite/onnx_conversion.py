@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil, prod
 
@@ -65,8 +66,10 @@ def build_onnx(plan: Plan, captured: CapturedOnnx, card: ModelCard | None) -> De
         cuts = loosen_cuts(plan.cuts, route.lattices, stride)
         written = FragmentWriter(plan, captured, route).write()
         fine = replace(
-            program, stride=stride, made_at=program.stride, names=written.names, head=head and replace(head, cuts=cuts)
-        )
+            program, stride=stride, made_at=program.stride, names=written.names,
+            head=head and replace(head, cuts=cuts),
+            bytes_per_pixel=_measure_pixel(captured.graph, route.count_fragments()),
+        )  # fmt: skip
         return OnnxModule(fine, written.model, head_model)
 
     dense = apply_to_onnx(plan, captured)
@@ -88,16 +91,22 @@ def _describe(plan: Plan, captured: CapturedOnnx, head: OnnxHead | None) -> Onnx
         logits=plan.logits,
         structure=0 if len(names) == 1 else {name: place for place, name in enumerate(names)},
         dtype=captured.source.dtype,
-        bytes_per_pixel=_measure_pixel(captured.graph),
+        bytes_per_pixel=_measure_pixel(captured.graph, {}),
     )
 
 
-def _measure_pixel(graph: Graph) -> int:
-    """Returns about what running the network takes for each pixel, by its largest operation."""
+def _measure_pixel(graph: Graph, fragments: Mapping[str, int]) -> int:
+    """Returns about what running the network takes for each pixel, by its largest operation.
+
+    Args:
+        graph: the network.
+        fragments: how many there are of the values in fragments.
+    """
     shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
     shapes[graph.image.name] = graph.image.shape
+    sizes = {name: prod(shape) * fragments.get(name, 1) for name, shape in shapes.items()}
     largest = max(
-        sum(prod(shapes[name]) for name in (*node.inputs, *(value.name for value in node.outputs)) if name in shapes)
+        sum(sizes[name] for name in (*node.inputs, *(value.name for value in node.outputs)) if name in sizes)
         for node in graph.nodes
     )
     item = np.dtype(graph.image.dtype).itemsize

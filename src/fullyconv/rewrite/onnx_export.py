@@ -156,16 +156,20 @@ def _make_image(dense: DenseModel, size: tuple[int, int]) -> Tensor:
 
 
 def _choose_size(dense: DenseModel) -> tuple[int, int]:
-    """Returns the size of an image with two rows and three columns of windows, and with rest pixels."""
-    (height, width), (down, right) = dense.grid.window_px, dense.grid.stride_px
+    """Returns the size of an image with two rows and three columns of windows, and with rest pixels.
+
+    At the network's own stride: so maps in fragments have other sizes than at the window, which is traced.
+    """
+    (height, width), (down, right) = dense.grid.window_px, dense.own_stride_px
     return height + down + down // 2, width + 2 * right + right // 2
 
 
 def _describe(module: DenseModule, image: Tensor, names: Mapping[str, str], head: OnnxHead | None) -> OnnxProgram:
     program = module.program
     largest = LargestOperation(module)
+    whole = module if module.route is None else SharedPart(module, list_maps(program))  # all fragments at once
     with torch.no_grad(), largest:
-        module(image)
+        whole(image)
     pixels = image.shape[0] * image.shape[2] * image.shape[3]
     return OnnxProgram(
         image=_IMAGE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import gcd, prod
 
 import onnx_ir as ir
 
@@ -35,6 +36,15 @@ class PlanRoute:
     step_px: Pair
     splits: Mapping[str, tuple[Split, Split]]
     lattices: Mapping[str, Lattices]
+
+    def count_fragments(self) -> dict[str, int]:
+        """Returns how many fragments each map has."""
+        return {
+            name: prod(
+                lattice.period // gcd(lattice.period, size) for lattice, size in zip(pair, self.step_px, strict=True)
+            )
+            for name, pair in self.lattices.items()
+        }
 
 
 def make_plan_route(plan: Plan, image: str, step_px: Pair) -> PlanRoute:
