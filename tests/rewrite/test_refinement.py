@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 import fullyconv
 from fullyconv import DenseModel
+from fullyconv.capture.footprint import LargestOperation
 from fullyconv.errors import OptionError
-from fullyconv.rewrite import fragment_outputs
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.refined import list_steps
@@ -100,13 +100,32 @@ def test_coarse_scores_are_among_the_finer_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet", "squeeze_excite", "ceil_pool", "depth_to_space", "outputs", "attention"])
-def test_groups_of_fragments_give_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_of_fragments_give_the_same(name: str) -> None:
     dense = convert(name).refine(1)
     image = draw(dense)
     together = run(dense, image)
     for size in (1, 20_000):
-        monkeypatch.setattr(fragment_outputs, "GROUP_BYTES", size)
-        check_close(run(dense, image), together)
+        check_close(run(dense.with_fragment_memory(size), image), together)
+    with pytest.raises(OptionError, match="fragment memory: expected at least 1 byte, got 0"):
+        dense.with_fragment_memory(0)
+
+
+def test_groups_of_fragments_bound_the_memory() -> None:
+    """Of the deeper maps, of which all fragments together are as large as the image is, only a few are there."""
+    layers = [nn.Conv2d(1, 2, 2, 2), nn.Conv2d(2, 8, 2, 2), nn.Conv2d(8, 64, 1), nn.Flatten(), nn.Linear(1024, 1)]
+    dense = fullyconv.convert(nn.Sequential(*layers).eval(), (16, 16)).refine(1)
+    image, largest = torch.randn(1, 1, 80, 80), []
+    for size in (1 << 30, 1):
+        module = dense.with_fragment_memory(size).module
+        with LargestOperation(module) as watch, torch.no_grad():
+            module(image)
+        largest.append(watch.bytes)
+    assert largest[1] < largest[0] / 3
+
+
+def test_networks_without_fragments_have_no_groups() -> None:
+    dense = fullyconv.convert(build("perceptron"), ZOO["perceptron"].window, windowed_from="image")
+    assert dense.with_fragment_memory(9).grid == dense.grid
 
 
 def test_every_pixel_of_an_unpadded_network_is_its_crop() -> None:
@@ -134,8 +153,16 @@ def test_strides_that_the_network_does_not_allow() -> None:
     for stride in ((3, 8), (16, 3), (0, 1)):
         with pytest.raises(OptionError, match=expected if stride == (3, 8) else "stride: expected 8, 4, 2 or 1 pixels"):
             dense.refine(stride)
+    with pytest.raises(OptionError, match=r"stride: expected \(y, x\) in whole pixels, got \(2.5, 2\)"):
+        dense.refine((2.5, 2))  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="stride: expected at least 1 pixel"):
         fullyconv.convert(build("resnet"), ZOO["resnet"].window, stride=(8, 0))
+
+
+def test_networks_say_what_they_can_be_refined_to() -> None:
+    assert convert("resnet").possible_strides_px == ((8, 4, 2, 1), (8, 4, 2, 1))
+    assert convert("resnet").refine(2).possible_strides_px == ((8, 4, 2, 1), (8, 4, 2, 1))
+    assert convert("space_to_depth").possible_strides_px == ((6, 2, 1), (6, 2, 1))
 
 
 def test_conversion_refines_along_one_axis_and_leaves_out_along_the_other() -> None:

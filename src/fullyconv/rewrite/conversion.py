@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
-from fullyconv.rewrite.asked import Asked
+from fullyconv.rewrite.asked import Asked, read_pair
 from fullyconv.rewrite.crops import make_crop_module
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
@@ -81,7 +80,7 @@ def convert(  # noqa: PLR0913  every option is one a user names
     check_border(border)
     if channels is not None and channels < 1:
         raise OptionError(f"channels: expected at least 1, got {channels}")
-    pixels = None if stride is None else _read_pair("stride", "(y, x)", stride)
+    pixels = None if stride is None else read_pair("stride", "(y, x)", stride)
     asked = Asked(pixels, windowed_from, _read_approximations(approximate))
     if isinstance(model, OnnxModel) or is_onnx(model):
         from fullyconv.rewrite.onnx_conversion import convert_onnx
@@ -209,18 +208,7 @@ def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:
         if card is None:
             raise OptionError("window: expected (height, width) of the crops the model was trained on; pass it")
         return card.window
-    sizes = _read_pair("window", "(height, width)", window)
+    sizes = read_pair("window", "(height, width)", window)
     if min(sizes) < 1:
         raise OptionError(f"window: expected at least 1 pixel, got {window}")
     return sizes
-
-
-def _read_pair(name: str, form: str, given: object) -> Pair:
-    """Returns two whole numbers, whatever type of integers they are."""
-    try:
-        numbers = tuple(index(number) for number in given)  # type: ignore[attr-defined]
-    except TypeError:
-        numbers = ()
-    if len(numbers) != 2:
-        raise OptionError(f"{name}: expected {form} in whole pixels, got {given}")
-    return numbers

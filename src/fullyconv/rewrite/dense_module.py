@@ -15,7 +15,7 @@ from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import run_call
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
-from fullyconv.rewrite.fragment_outputs import run_fragments
+from fullyconv.rewrite.fragment_outputs import FRAGMENT_MEMORY_BYTES, run_fragments
 from fullyconv.rewrite.grid_module import GridModule, shape_scores
 from fullyconv.rewrite.program import GridCall, Program
 from fullyconv.rewrite.refined import Route, check_step, make_route
@@ -34,12 +34,14 @@ class DenseModule(GridModule):
         program: what it runs.
         memory_bytes: what the windows of one batch may take, where a part runs on windows.
         route: how it runs on fragments; None at the network's own stride.
+        fragment_bytes: what the maps of one group of fragments may take, on a grid finer than its own.
     """
 
     program: Program
     weight_names: tuple[str, ...]
     _last_uses: tuple[tuple[str, ...], ...]
     route: Route | None
+    fragment_bytes: int
 
     def __init__(self, program: Program, weights: Mapping[str, torch.Tensor], parameters: frozenset[str]) -> None:
         """Takes a program and its weights, which are not copied."""
@@ -49,6 +51,7 @@ class DenseModule(GridModule):
             _register(self, name, tensor, is_parameter=name in parameters)
         self._last_uses = _find_last_uses(program)
         self.route = None if program.stride == program.own_stride else make_route(program, program.stride)
+        self.fragment_bytes = FRAGMENT_MEMORY_BYTES
         self.eval()
 
     def refine(self, stride: Pair) -> Self:  # noqa: D102 - see GridModule
@@ -57,6 +60,12 @@ class DenseModule(GridModule):
         other = copy.copy(self)
         other.program = program
         other.route = None if stride == program.own_stride else make_route(program, stride)
+        return other
+
+    def with_fragment_memory(self, memory_bytes: int) -> Self:
+        """Returns the network on other groups of fragments, on the same weights."""
+        other = copy.copy(self)
+        other.fragment_bytes = memory_bytes
         return other
 
     def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:

@@ -22,8 +22,8 @@ from fullyconv.rewrite.windowed import run_head
 if TYPE_CHECKING:
     from fullyconv.rewrite.dense_module import DenseModule
 
-GROUP_BYTES = 128 << 20
-"""What the maps of one group of fragments may take."""
+FRAGMENT_MEMORY_BYTES = 128 << 20
+"""What the maps of one group of fragments may take, unless `DenseModel.with_fragment_memory` says otherwise."""
 
 
 def run_fragments(module: DenseModule, route: Route, images: Tensor, outputs: Sequence[Output]) -> list[Tensor]:
@@ -41,7 +41,7 @@ def run_fragments(module: DenseModule, route: Route, images: Tensor, outputs: Se
     scores = _Scores(route, wanted, program.head, outputs, module)
     ends = {output.tensor for output in outputs if output.tensor}
     ends |= {cut.tensor for cut in program.head.cuts} if program.head else set()
-    run = FragmentRun(route, module.list_weights(), wanted, frozenset(ends), GROUP_BYTES)
+    run = FragmentRun(route, module.list_weights(), wanted, frozenset(ends), module.fragment_bytes)
     run.run(program.image, module.align(images), scores.receive)
     return scores.list_all()
 

@@ -110,6 +110,7 @@ def _prepare(network: DenseModule, runtime: Runtime) -> DenseModule:
     parameters = frozenset(name for name, _ in network.named_parameters())
     prepared = DenseModule(network.program, weights, parameters)
     prepared.memory_bytes = network.memory_bytes
+    prepared.fragment_bytes = network.fragment_bytes
     return prepared
 
 
