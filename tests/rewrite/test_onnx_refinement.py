@@ -19,6 +19,7 @@ from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.onnx_export import _check_route, make_onnx_module
 from fullyconv.rewrite.onnx_tracing import SharedPart
 from fullyconv.rewrite.refined import list_steps
+from fullyconv.scan import scan
 from onnx_files import assert_near, export, list_tensors
 from zoo import ZOO, build
 
@@ -279,3 +280,12 @@ def test_what_it_takes_is_known(tmp_path):
         made = [fine.on("onnxruntime") for fine in (dense, dense.refine(1))]
         takes = [(one.runner or one.module).program.bytes_per_pixel for one in made]
         assert takes[1] > 4 * takes[0]
+
+
+def test_tiles_of_a_refined_file_are_the_whole(tmp_path):
+    """Each tile begins where the network's own grid has cells, as for torch."""
+    convert("resnet").refine((2, 4)).save(tmp_path / "a.onnx")
+    dense = fullyconv.load(tmp_path / "a.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (75, 110, 3), np.uint8)
+    whole, tiled = (scan(dense, image, tile_px=size).scores for size in (10_000, 72))
+    assert_near(torch.from_numpy(tiled), torch.from_numpy(whole))
