@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,16 @@ def find_batch_literals(arg: Arg) -> Iterator[PerBatch]:
     elif isinstance(arg, list | tuple):
         for inner in arg:
             yield from find_batch_literals(inner)
+
+
+def find_batched(calls: Iterable[Call]) -> frozenset[str]:
+    """Returns which tensors are made with the batch size: in a literal of `calls`, or from another such tensor."""
+    batched: set[str] = set()
+    for call in calls:
+        literals = find_batch_literals((call.args, tuple(call.kwargs.values())))
+        if any(True for _ in literals) or not batched.isdisjoint(call.references()):
+            batched.update(call.outputs)
+    return frozenset(batched)
 
 
 def map_arg(arg: Arg, leaf: Callable[[Arg], Arg]) -> Arg:
