@@ -109,7 +109,7 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
     return map_arg(call.args, leaf), {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
 
 
-def find_operation(target: str) -> Callable[..., Any]:
+def find_operation(target: str) -> torch._ops.OpOverload:
     """Returns the ATen operation of a name such as `aten.conv2d.default`.
 
     Raises:
@@ -118,5 +118,5 @@ def find_operation(target: str) -> Callable[..., Any]:
     namespace, name, overload = target.split(".")
     if namespace != "aten" or name in _TOUCHES_FILES or not hasattr(torch.ops.aten, name):
         raise KeyError(target)
-    operation: Callable[..., Any] = getattr(getattr(torch.ops.aten, name), overload)
+    operation: torch._ops.OpOverload = getattr(getattr(torch.ops.aten, name), overload)
     return operation

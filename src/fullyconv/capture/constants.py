@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fullyconv.capture.calls import Call, run_call
+from fullyconv.capture.calls import Call, find_operation, run_call
 from fullyconv.capture.liveness import find_last_uses, find_needed
 
 
@@ -86,7 +86,9 @@ class Constants(Mapping[str, Tensor]):
             except RuntimeError:  # an operation for one number type
                 inputs = {name: tensor.to(self.types.get(name, tensor.dtype)) for name, tensor in known.items()}
                 results = run_call(call, inputs, self.batch)
-            return {name: _separate(tensor, inputs) for name, tensor in zip(call.outputs, results, strict=True)}
+        shares = any(value.alias_info is not None for value in find_operation(call.target)._schema.returns)
+        made = results if shares else tuple(_separate(result, inputs) for result in results)
+        return dict(zip(call.outputs, made, strict=True))
 
     def round(self, name: str, exact: Mapping[str, Tensor]) -> Tensor:
         """Returns a tensor as the module has it, in memory of its own where it was computed."""
@@ -108,9 +110,9 @@ def _widen(tensor: Tensor) -> Tensor:
 
 
 def _separate(result: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Returns a result in memory of its own: in float64 an operation may hand on what it copies in float32.
+    """Returns a result in memory of its own, as the operation promises; a later one may write into it.
 
-    A later operation in place would then write into its argument as well.
+    In float64 `type_as`, say, hands on what it copies in float32.
     """
     memory = {tensor.untyped_storage().data_ptr() for tensor in inputs.values()}
     return result.clone() if result.untyped_storage().data_ptr() in memory else result
