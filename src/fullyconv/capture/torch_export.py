@@ -20,7 +20,7 @@ from fullyconv.capture.aten_resizing import RESIZINGS
 from fullyconv.capture.aten_statistics import STATISTICS
 from fullyconv.capture.calls import Call, PerBatch, Ref, find_references, run_call
 from fullyconv.capture.constants import Constants, select_constant
-from fullyconv.capture.export import export_at_window, export_batch
+from fullyconv.capture.export import export_batch, find_input
 from fullyconv.capture.liveness import find_last_uses, find_needed
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights, read_device, read_dtype
@@ -65,8 +65,19 @@ def capture(module: nn.Module, window: Pair, channels: int | None = None) -> Cap
         CaptureError: the module cannot run at the window, or gives something other than scores.
         FollowError: it runs, but what it does cannot be followed.
     """
+    return capture_on(module, find_input(module, window, channels))
+
+
+def capture_on(module: nn.Module, image: torch.Tensor) -> CapturedModel:
+    """Returns the same from an image that `find_input` gave.
+
+    Raises:
+        ModelError: a weight is NaN or infinite.
+        CaptureError: the module gives something other than scores.
+        FollowError: what it does cannot be followed.
+    """
     check_weights(module)
-    return _read_program(export_at_window(module, window, channels))
+    return _read_program(export_batch(module, image))
 
 
 def free_batch(captured: CapturedModel, module: nn.Module) -> CapturedModel:
