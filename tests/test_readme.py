@@ -13,8 +13,8 @@ from fullyconv.cli import COMMANDS
 README = Path(__file__).parents[1] / "README.md"
 
 
-def read_example() -> str:
-    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def read_example(page: Path = README) -> str:
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     return block
 
 
@@ -26,6 +26,14 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     assert names["scores"].shape == (1, 1, 97, 241)
     assert capsys.readouterr().out == "(8, 4, 72, 132)\n"
     assert fullyconv.load("dense.pt2").grid == names["dense"].grid
+
+
+def test_the_example_of_finer_grids_runs():
+    page = README.parent / "docs" / "refinement.md"
+    names: dict[str, object] = {}
+    torch.manual_seed(0)
+    exec(compile(read_example(page), str(page), "exec"), names)
+    assert names["scores"].shape == (1, 1, 33, 65)
 
 
 def test_the_example_is_short():

@@ -48,7 +48,13 @@ def gated():
 
 def test_a_convolutional_network_is_described(plain):
     text = print_plain(lay_out_description(plain))
-    for part in ("11x7 pixels, 1 channel\n", "2x2 pixels between", "5x3 cells", "sigmoid", "1: convolutional"):
+    for part in (
+        "11x7 pixels, 1 channel\n",
+        "2x2 pixels between scores; --stride can be 2, 1",
+        "5x3 cells",
+        "sigmoid",
+        "1: convolutional",
+    ):
         assert part in " ".join(line.rstrip() + "\n" for line in text.splitlines())
     assert "image crops: every score equals the classifier on the pixels" in text
     assert "1x30" in text

@@ -7,9 +7,11 @@ from torch import nn
 
 import fullyconv
 from fullyconv import DenseModel
+from fullyconv.card import Border
 from fullyconv.errors import ImageError, ModelError, OptionError
 from fullyconv.images import prepare
 from fullyconv.scan import scan
+from zoo import ZOO, build
 
 SIZES = [(57, 71), (40, 62), (18, 18)]  # window + k*stride, and not, for each network
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -36,6 +38,27 @@ def test_tiled_equals_whole(dense: DenseModel, size: tuple[int, int], tile_px: i
     tolerance = TOLERANCES[dtype]
     np.testing.assert_allclose(got.scores, expected, rtol=tolerance, atol=tolerance)
     assert (got.grid, got.image_size) == (dense.grid, size)
+
+
+@pytest.mark.parametrize("border", ["image", "first-order"])
+def test_tiled_equals_whole_on_a_finer_grid(dense: DenseModel, border: Border) -> None:
+    """Tiles begin between the cells of the network's own grid."""
+    dense = dense.to(torch.float64).refine(1 if border == "image" else 2).with_border(border)
+    size = (dense.grid.window_px[0] + 21, dense.grid.window_px[1] + 26)
+    image = make_image(size)
+    expected = score_whole(dense, image)
+    for tile_px in (400, 1500):
+        np.testing.assert_allclose(scan(dense, image, tile_px=tile_px).scores, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["branches_of_several_strides", "ceil_pool", "attention"])
+def test_tiles_of_a_finer_grid_begin_where_the_own_grid_has_cells(name: str) -> None:
+    """Of networks whose branches round, what the image's end gives depends on where it began."""
+    dense = fullyconv.convert(build(name, torch.float64), ZOO[name].window).refine(1)
+    sizes = [window + sum(margins) for window, margins in zip(dense.grid.window_px, dense.margins_px, strict=True)]
+    image = make_image((sizes[0] + 13, sizes[1] + 18))
+    got = scan(dense, image, tile_px=(sizes[0] + 9) * (sizes[1] + 11))
+    np.testing.assert_allclose(got.scores, score_whole(dense, image), rtol=1e-12, atol=1e-12)
 
 
 def test_forgotten_margins_would_show(dense_with_margins: DenseModel) -> None:

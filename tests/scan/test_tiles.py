@@ -17,7 +17,9 @@ def plans(draw: st.DrawFn) -> TilePlan:
     size = tuple(length + draw(st.integers(0, 60)) for length in window)
     margin = st.tuples(st.integers(0, 12), st.integers(0, 12))
     cells = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
-    return TilePlan(Grid(window, stride, (1, 1)), size, draw(st.tuples(margin, margin)), cells)
+    own = draw(st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    begin = None if own is None else (stride[0] * own[0], stride[1] * own[1])
+    return TilePlan(Grid(window, stride, (1, 1)), size, draw(st.tuples(margin, margin)), cells, begin)
 
 
 @given(plans())
@@ -35,7 +37,7 @@ def test_tiles_begin_at_the_stride_and_end_in_the_image(plan: TilePlan) -> None:
     for tile in plan:
         for axis, span in enumerate((tile.y_px, tile.x_px)):
             assert 0 <= span[0] < span[1] <= plan.image_size[axis]
-            assert span[0] % plan.grid.stride_px[axis] == 0
+            assert span[0] % (plan.begin_px or plan.grid.stride_px)[axis] == 0
             at_end = span[1] == plan.image_size[axis]
             assert at_end or (tile.size[axis] - plan.grid.window_px[axis]) % plan.grid.stride_px[axis] == 0
 
@@ -65,8 +67,8 @@ def test_offset_is_where_the_owned_block_lies_in_the_tile(plan: TilePlan) -> Non
 
 @given(plans(), st.integers(1, 6000))
 def test_tiles_keep_to_their_pixels(plan: TilePlan, tile_px: int) -> None:
-    made = plan_tiles(plan.grid, plan.image_size, plan.margins_px, tile_px=tile_px)
-    smallest = TilePlan(plan.grid, plan.image_size, plan.margins_px, (1, 1))
+    made = plan_tiles(plan.grid, plan.image_size, plan.margins_px, tile_px=tile_px, begin_px=plan.begin_px)
+    smallest = TilePlan(plan.grid, plan.image_size, plan.margins_px, (1, 1), plan.begin_px)
     floor = max(tile.size[0] for tile in smallest) * max(tile.size[1] for tile in smallest)
     assert all(tile.size[0] * tile.size[1] <= max(tile_px, floor) for tile in made) or min(made.tile_cells) == 1
 

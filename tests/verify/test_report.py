@@ -79,3 +79,9 @@ def test_json_holds_everything_and_no_infinity():
     assert content["comparisons"][0]["detail"] == "no such output"
     assert content["comparisons"][0]["image_px"] == [64, 128]
     assert "no such output" in str(report)
+
+
+def test_many_failures_are_counted():
+    text = str(VerifyReport("image crops", (make_comparison("image crops", 1e-2),) * 11))
+    assert text.count("failed:") == 8
+    assert "and 3 more comparisons failed; the JSON has them all" in text

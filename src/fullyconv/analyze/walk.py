@@ -50,13 +50,14 @@ def make_plan(
 
     Args:
         graph: the classifier at window size.
-        stride: pixels between neighbouring scores, multiples of the network's own stride; its own where None.
+        stride: pixels between neighbouring scores, multiples of the network's own stride; its own where None, and along
+            an axis where it is asked for something else, which is a matter of refinement.
         windowed_from: a layer: it and what follows run on windows; "image" for the whole network.
         approximate: names of local approximations that may be made.
 
     Raises:
         ModelError: the image is not `(N, C, height, width)`, or an output does not begin with the batch.
-        OptionError: a stride that is no multiple of the network's own, or a layer that it does not have.
+        OptionError: a stride below one pixel, or a layer that the network does not have.
     """
     if len(graph.image.shape) != 4:
         raise ModelError(f"the model's input: expected (N, C, height, width), got {graph.image.shape}")
@@ -65,7 +66,7 @@ def make_plan(
     while more := find_spread(graph, first.fields, first.refusals, approximate) - aim.spread:
         aim = replace(aim, spread=aim.spread | more)
         first = _walk(graph, aim)
-    grid_stride = _check_stride(stride, _find_grid_stride(graph, first))
+    grid_stride = _choose_stride(stride, _find_grid_stride(graph, first))
     last = _walk(graph, replace(aim, grid_stride=grid_stride))
     selection = select_parts(graph, last.fields, grid_stride)
     return finish_plan(graph, last.build, last.fields, selection, _explain(graph, last, selection))
@@ -106,14 +107,14 @@ def _find_asked(graph: Graph, windowed_from: str | None) -> frozenset[str]:
     return frozenset(asked)
 
 
-def _check_stride(stride: Pair | None, own: Pair) -> Pair:
-    if stride is None:
+def _choose_stride(asked: Pair | None, own: Pair) -> Pair:
+    """Returns what was asked for along each axis where that is a multiple of the network's own, else its own."""
+    if asked is None:
         return own
-    if any(wanted < 1 or wanted % step for wanted, step in zip(stride, own, strict=True)):
-        raise OptionError(
-            f"stride: expected multiples of the network's own {format_size(own)} (x, y), got {format_size(stride)}"
-        )
-    return stride
+    if min(asked) < 1:
+        raise OptionError(f"stride: expected at least 1 pixel, got {format_size(asked)}")
+    rows, columns = (step if wanted % step else wanted for wanted, step in zip(asked, own, strict=True))
+    return rows, columns
 
 
 def _make_image_field(graph: Graph, build: Build) -> Field:

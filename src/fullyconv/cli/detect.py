@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from fullyconv.card import Border
 from fullyconv.cli.detect_options import DetectOptions
+from fullyconv.cli.grid_options import GridOptions
 from fullyconv.cli.runtime_options import RuntimeOptions
 from fullyconv.errors import ImageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fullyconv.detect import Detection
     from fullyconv.scan import Progress
 
-_AS_THEY_ARE, _AS_IT_IS = DetectOptions(), RuntimeOptions()
+_AS_THEY_ARE, _AS_CONVERTED, _AS_IT_IS = DetectOptions(), GridOptions(), RuntimeOptions()
 
 
 def detect(
@@ -30,9 +30,9 @@ def detect(
     /,
     *images: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    border: Border | None = None,
     pictures: bool = True,
     options: DetectOptions = _AS_THEY_ARE,
+    grid: GridOptions = _AS_CONVERTED,
     runtime: RuntimeOptions = _AS_IT_IS,
 ) -> int:
     """Finds objects in images of any size; for each it writes NAME.json with boxes and NAME.png to look at.
@@ -43,10 +43,9 @@ def detect(
         model: a converted network, written by fullyconv convert.
         images: image files, and folders of them.
         output: the folder for the results; made if it is not there.
-        border: for networks that pad, where the padding is: at the image's border (fast); at the window's to first
-            order (nearer to crops); at the window's exactly (as slow as crops). By default as it was converted.
         pictures: write pictures with boxes and heat.
         options: what to look for, at which sizes, and when two boxes are one object.
+        grid: how finely to look, and where padding is.
         runtime: what runs the network.
     """
     import fullyconv
@@ -58,8 +57,8 @@ def detect(
     settings = options.to_settings()
     found = find_images(images)
     targets = choose_targets(found, output)
-    dense = fullyconv.load(model)
-    dense = runtime.place(dense.with_border(border or dense.card.border), lambda: measure_work(dense, found, settings))
+    fine = grid.apply(fullyconv.load(model))
+    dense = runtime.place(fine, lambda: measure_work(fine, found, settings))
     if dense.choice is not None:
         print(f"fullyconv: {dense.choice}", file=sys.stderr)
     search = Search(model=model, dense=dense, settings=settings, pictures=pictures)

@@ -27,7 +27,8 @@ class RewriteOptions:
     """How to convert.
 
     Attributes:
-        stride: pixels between neighbouring scores, as WIDTHxHEIGHT, multiples of the network's own.
+        stride: pixels between neighbouring scores, as WIDTHxHEIGHT: as fine as the network's own strides allow, or
+            multiples of its own.
         windowed_from: a layer of the classifier; it and what follows run on windows.
         border: for networks that pad, where the padding is: at the image's border (fast); at the window's to first
             order (nearer to crops); at the window's exactly (as slow as crops).

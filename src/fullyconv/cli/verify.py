@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fullyconv.card import Border
+from fullyconv.cli.grid_options import GridOptions
 from fullyconv.cli.runtime_options import RuntimeOptions
 
-_AS_IT_IS = RuntimeOptions()
+_AS_CONVERTED, _AS_IT_IS = GridOptions(), RuntimeOptions()
 
 
 def verify(  # noqa: PLR0913 - one for each option
@@ -23,7 +23,7 @@ def verify(  # noqa: PLR0913 - one for each option
     weights: Path | None = None,
     bind: Annotated[list[str] | None, Parameter(negative=())] = None,
     layout: Literal["nchw", "nhwc"] | None = None,
-    border: Border | None = None,
+    grid: GridOptions = _AS_CONVERTED,
     runtime: RuntimeOptions = _AS_IT_IS,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -36,8 +36,7 @@ def verify(  # noqa: PLR0913 - one for each option
         weights: for module:factory, a .safetensors file or a weights-only .pt file.
         bind: for an .onnx file: a value for an input beside the image, as name=value.
         layout: for an .onnx file: nchw or nhwc, how it has its images, where that does not show.
-        border: where the network's padding is to be while its distance from crops is measured: image, first-order
-            or window; by default as it was converted.
+        grid: the grid to check, and where padding is while the distance from crops is measured.
         runtime: what runs the network; what it gives is checked, and float64 by torch as ever.
         as_json: print JSON and nothing else.
     """
@@ -46,7 +45,7 @@ def verify(  # noqa: PLR0913 - one for each option
 
     model, _ = open_source(against, weights, bind or (), layout)
     network = fullyconv.load(dense)
-    network = runtime.place(network.with_border(border or network.card.border))
+    network = runtime.place(grid.apply(network))
     if network.choice is not None:
         print(f"fullyconv: {network.choice}", file=sys.stderr)
     report = fullyconv.verify(network, model, images=_find(images))

@@ -38,6 +38,7 @@ class Description:
         report: what the conversion did and what it promises.
         margins_px: pixels outside a window that its score depends on, `((top, bottom), (left, right))`.
         parameters: the number of its weights.
+        possible_strides_px: what its grid can be refined to, down and across, the coarsest first.
     """
 
     grid: Grid
@@ -45,6 +46,7 @@ class Description:
     report: ConversionReport
     margins_px: tuple[Pair, Pair]
     parameters: int
+    possible_strides_px: tuple[tuple[int, ...], tuple[int, ...]]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns values that JSON knows; sizes are `[height, width]`."""
@@ -64,4 +66,5 @@ def describe(dense: DenseModel) -> Description:
         report=dense.report,
         margins_px=dense.margins_px,
         parameters=_count_weights(dense),
+        possible_strides_px=dense.possible_strides_px,
     )

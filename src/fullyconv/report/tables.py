@@ -57,6 +57,14 @@ def count_scores(description: Description, image_size: Pair) -> str:
     return f"{columns} x {rows} = {rows * columns} (across x down)"
 
 
+def _list_strides(description: Description) -> str:
+    """Returns what the grid can be refined to, if to anything."""
+    down, across = (", ".join(map(str, strides)) for strides in description.possible_strides_px)
+    if all(len(strides) == 1 for strides in description.possible_strides_px):
+        return ""
+    return f"; --stride can be {across}" if down == across else f"; --stride can be {across} across, {down} down"
+
+
 def _list_facts(description: Description, image_size: Pair | None) -> list[tuple[str, str]]:
     grid, card, report = description.grid, description.card, description.report
     facts = [
@@ -64,7 +72,7 @@ def _list_facts(description: Description, image_size: Pair | None) -> list[tuple
             "window",
             f"{format_size(grid.window_px)} pixels, {card.channels} channel{'s'[: card.channels - 1]}",
         ),
-        ("stride", f"{format_size(grid.stride_px)} pixels between scores"),
+        ("stride", f"{format_size(grid.stride_px)} pixels between scores{_list_strides(description)}"),
         ("feature window", f"{format_size(grid.feature_window)} cells"),
         ("classes", ", ".join(card.classes) or "not named"),
         ("background", card.background or "none"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
-from fullyconv.rewrite.asked import Asked
+from fullyconv.rewrite.asked import Asked, read_pair
 from fullyconv.rewrite.crops import make_crop_module
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
@@ -59,7 +58,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
             a `.pt2` says it.
         channels: C; found by the first layer and by trying where it is None.
         card: classes and preprocessing; taken from the `.pt2` where it has one.
-        stride: pixels between neighbouring scores `(sy, sx)`, multiples of the network's own; its own where None.
+        stride: pixels between neighbouring scores `(sy, sx)`; the network's own where None. Multiples of it leave
+            cells out; what its strides divide into makes the grid finer, as `DenseModel.refine` does.
         windowed_from: a layer of the model: it and what follows run on windows, so that padding from there on is
             the crop's own; "image" for exact crops.
         border: where padding is seen: "image", the image's border; "first-order", the window's border to first
@@ -80,7 +80,7 @@ def convert(  # noqa: PLR0913  every option is one a user names
     check_border(border)
     if channels is not None and channels < 1:
         raise OptionError(f"channels: expected at least 1, got {channels}")
-    pixels = None if stride is None else _read_pair("stride", "(y, x)", stride)
+    pixels = None if stride is None else read_pair("stride", "(y, x)", stride)
     asked = Asked(pixels, windowed_from, _read_approximations(approximate))
     if isinstance(model, OnnxModel) or is_onnx(model):
         from fullyconv.rewrite.onnx_conversion import convert_onnx
@@ -107,7 +107,8 @@ def convert(  # noqa: PLR0913  every option is one a user names
         return build_crops(module, image, card, crops).with_border(border)
     if plan.windowed:
         captured = free_batch(captured, module)
-    return build_dense(plan, captured, card).with_border(border)
+    dense = build_dense(plan, captured, card).with_border(border)
+    return dense.refine(asked.stride) if asked.stride else dense
 
 
 def load_module(model: Model) -> tuple[nn.Module, ModelCard | None]:
@@ -206,18 +207,7 @@ def _check_window(window: Pair | None, card: ModelCard | None) -> Pair:
         if card is None:
             raise OptionError("window: expected (height, width) of the crops the model was trained on; pass it")
         return card.window
-    sizes = _read_pair("window", "(height, width)", window)
+    sizes = read_pair("window", "(height, width)", window)
     if min(sizes) < 1:
         raise OptionError(f"window: expected at least 1 pixel, got {window}")
     return sizes
-
-
-def _read_pair(name: str, form: str, given: object) -> Pair:
-    """Returns two whole numbers, whatever type of integers they are."""
-    try:
-        numbers = tuple(index(number) for number in given)  # type: ignore[attr-defined]
-    except TypeError:
-        numbers = ()
-    if len(numbers) != 2:
-        raise OptionError(f"{name}: expected {form} in whole pixels, got {given}")
-    return numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from fullyconv.capture.batching import mixes_batch, reads_values
 from fullyconv.capture.footprint import LargestOperation
 from fullyconv.capture.module import copy_module
 from fullyconv.card import Border
-from fullyconv.errors import CaptureError
+from fullyconv.errors import CaptureError, OptionError
 from fullyconv.graph import Pair
-from fullyconv.grid import Grid
+from fullyconv.grid import Grid, format_size
 from fullyconv.rewrite.structure import fill_structure, make_structure
 from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES, Batching, lay_on_grid, run_windows
 
@@ -90,6 +90,19 @@ class CropModule(nn.Module):
     def with_border(self, border: Border) -> CropModule:
         """Returns itself: the padding of crops is their own in any case."""
         return self
+
+    def refine(self, stride: Pair) -> CropModule:
+        """Returns the same classifier on crops `stride` pixels apart, whatever the distance was.
+
+        Raises:
+            OptionError: it is not at least one pixel.
+        """
+        if min(stride) < 1:
+            raise OptionError(f"stride: expected at least 1 pixel, got {format_size(stride)}")
+        other = copy.copy(self)
+        grid = replace(self.layout.grid, stride_px=stride)
+        other.layout = replace(self.layout, grid=grid, cut=replace(self.layout.cut, step=stride))
+        return other
 
     def with_window_memory(self, memory_bytes: int) -> CropModule:
         """Returns the classifier on other batches of windows."""

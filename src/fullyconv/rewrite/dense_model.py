@@ -15,9 +15,12 @@ from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import ImageError, ModelError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
+from fullyconv.rewrite.asked import read_pair
 from fullyconv.rewrite.crops import CropModule
+from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import OnnxProgram
+from fullyconv.rewrite.refined import list_steps
 from fullyconv.rewrite.report import ConversionReport, describe_windows
 from fullyconv.runtime.choice import Choice
 from fullyconv.runtime.specification import Precision
@@ -63,6 +66,20 @@ class DenseModel:
         All 0 where scores equal image crops. Top and left are multiples of the stride.
         """
         return ((0, 0), (0, 0)) if self._runs_windows else self.image_margins_px
+
+    @property
+    def own_stride_px(self) -> Pair:
+        """Pixels between neighbouring scores at the network's own stride, `(sy, sx)`: the coarsest it was made for."""
+        program = getattr(self.module, "program", None)
+        return getattr(program, "own_stride", self.grid.stride_px)
+
+    @property
+    def possible_strides_px(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The strides that `refine` takes, down and across, the coarsest first; what it has now where that is all."""
+        if isinstance(self.module, DenseModule):
+            rows, columns = list_steps(self.module.program)
+            return tuple(rows), tuple(columns)
+        return (self.grid.stride_px[0],), (self.grid.stride_px[1],)
 
     def __call__(self, images: Images) -> Any:
         """Returns the scores of all windows, as torch tensors or numpy arrays, like the images.
@@ -124,6 +141,22 @@ class DenseModel:
         module = copy.deepcopy(self.module).to(device=device, dtype=dtype)
         return replace(self, module=module, runner=None, choice=None)
 
+    def refine(self, stride: int | Pair) -> DenseModel:
+        """Returns the same network on a finer grid, on the same weights; this one is not changed.
+
+        Every strided operation runs at all its phases, which become fragments of the map; everything after it runs as
+        it does on each. The scores of the coarser grid are among those of the finer one.
+
+        Args:
+            stride: pixels between neighbouring scores, `(sy, sx)` or one number for both.
+
+        Raises:
+            OptionError: the network's own strides do not allow it; the message lists what they allow.
+        """
+        pair = read_pair("stride", "(y, x)", (stride, stride) if isinstance(stride, int) else stride)
+        module, runner = self.module.refine(pair), self.runner and self.runner.refine(pair)
+        return replace(self, module=module, runner=runner, grid=replace(self.grid, stride_px=pair), choice=None)
+
     def with_window_memory(self, memory_bytes: int) -> DenseModel:
         """Returns the same network, on the same weights, with other batches of windows; scores are the same.
 
@@ -138,6 +171,21 @@ class DenseModel:
             raise OptionError(f"window memory: expected at least 1 byte, got {memory_bytes}")
         runner = self.runner and self.runner.with_window_memory(memory_bytes)
         return replace(self, module=self.module.with_window_memory(memory_bytes), runner=runner)
+
+    def with_fragment_memory(self, memory_bytes: int) -> DenseModel:
+        """Returns the same network, on the same weights, with other groups of fragments; scores are the same.
+
+        Args:
+            memory_bytes: about what the maps of one group may take, on a grid finer than the network's own.
+
+        Raises:
+            OptionError: not at least one byte.
+        """
+        if memory_bytes < 1:
+            raise OptionError(f"fragment memory: expected at least 1 byte, got {memory_bytes}")
+        if not isinstance(self.module, DenseModule):  # others have no fragments
+            return self
+        return replace(self, module=self.module.with_fragment_memory(memory_bytes))
 
     def with_border(self, border: Border) -> DenseModel:
         """Returns the network with its padding elsewhere, on the same weights; this one is not changed.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -13,8 +15,10 @@ from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import run_call
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
+from fullyconv.rewrite.fragment_outputs import FRAGMENT_MEMORY_BYTES, run_fragments
 from fullyconv.rewrite.grid_module import GridModule, shape_scores
 from fullyconv.rewrite.program import GridCall, Program
+from fullyconv.rewrite.refined import Route, check_step, make_route
 from fullyconv.rewrite.windowed import run_head
 
 Tensors = dict[str, torch.Tensor]
@@ -29,11 +33,14 @@ class DenseModule(GridModule):
     Attributes:
         program: what it runs.
         memory_bytes: what the windows of one batch may take, where a part runs on windows.
+        fragment_bytes: what the maps of one group of fragments may take, on a grid finer than its own.
     """
 
     program: Program
     weight_names: tuple[str, ...]
     _last_uses: tuple[tuple[str, ...], ...]
+    _route: Route | None
+    fragment_bytes: int
 
     def __init__(self, program: Program, weights: Mapping[str, torch.Tensor], parameters: frozenset[str]) -> None:
         """Takes a program and its weights, which are not copied."""
@@ -42,29 +49,47 @@ class DenseModule(GridModule):
         for name, tensor in weights.items():
             _register(self, name, tensor, is_parameter=name in parameters)
         self._last_uses = _find_last_uses(program)
+        self.fragment_bytes = FRAGMENT_MEMORY_BYTES
+        self._route = None if program.stride == program.own_stride else make_route(program, program.stride)
         self.eval()
+
+    def refine(self, stride: Pair) -> Self:  # noqa: D102 - see GridModule
+        program = replace(self.program, stride=stride)
+        check_step(program, stride)
+        other = copy.copy(self)
+        other.program = program
+        other._route = None if stride == program.own_stride else make_route(program, stride)
+        return other
+
+    def with_fragment_memory(self, memory_bytes: int) -> Self:
+        """Returns the network on other groups of fragments, on the same weights."""
+        other = copy.copy(self)
+        other.fragment_bytes = memory_bytes
+        return other
 
     def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         program = self.program
         grid = self.grid.shape((int(images.shape[2]), int(images.shape[3])))
-        tensors = self._run_shared(self._align(images), {output.tensor for output in outputs})
+        if self._route is not None:
+            return run_fragments(self, self._route, images, outputs)
+        tensors = self._run_shared(self.align(images), {output.tensor for output in outputs})
         windows = run_head(program.head, tensors, grid, outputs, self.memory_bytes) if program.head else {}
         maps = [shape_scores(tensors[output.tensor], output) if output.tensor else windows[output.value]
                 for output in outputs]  # fmt: skip
         return [scores[..., : grid[0], : grid[1]] for scores in maps]
 
-    def _align(self, images: torch.Tensor) -> torch.Tensor:
+    def align(self, images: torch.Tensor) -> torch.Tensor:
         """Returns the images padded with zeros to window + k*stride, where branches would disagree otherwise."""
         if not self.program.align:
             return images
         missing = [
             (window - size) % stride
-            for size, window, stride in zip(images.shape[2:], self.program.window, self.program.stride, strict=True)
+            for size, window, stride in zip(images.shape[2:], self.program.window, self.program.own_stride, strict=True)
         ]
         return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
 
     def _run_shared(self, images: torch.Tensor, ends: set[str]) -> Tensors:
-        tensors: Tensors = {name: self.get_weight(name) for name in self.weight_names}
+        tensors = self.list_weights()
         tensors[self.program.image] = images
         size = (int(images.shape[2]), int(images.shape[3]))
         for place, instruction in enumerate(self.program.instructions):
@@ -77,6 +102,10 @@ class DenseModule(GridModule):
                 if name not in ends:
                     del tensors[name]
         return tensors
+
+    def list_weights(self) -> Tensors:
+        """Returns all parameters and buffers by their whole names."""
+        return {name: self.get_weight(name) for name in self.weight_names}
 
     def get_weight(self, name: str) -> torch.Tensor:
         """Returns a parameter or a buffer by its whole name."""

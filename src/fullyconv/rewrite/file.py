@@ -26,11 +26,11 @@ from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.json_values import dump_value, load_value
-from fullyconv.rewrite.program import GridCall, Instruction, Program, WindowedHead
+from fullyconv.rewrite.program import GridCall, Instruction, Program, StepCalls, WindowedHead
 from fullyconv.rewrite.report import ConversionReport
 
 DENSE_FILE = "fullyconv_dense.json"
-FORMAT = 3
+FORMAT = 4
 
 
 def save_dense(dense: DenseModel, path: Path) -> None:
@@ -107,6 +107,8 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
             "logits": dump_value(tuple[Output, ...], program.logits),
             "structure": _dump_structure(program.structure),
             "align": program.align,
+            "own_stride": program.own_stride,
+            "steps": dump_value(tuple[StepCalls, ...], program.steps),
         },
     }  # fmt: skip
 
@@ -132,6 +134,8 @@ def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) ->
         logits=load_value(tuple[Output, ...], parts["logits"]),
         structure=_load_structure(parts["structure"]),
         align=bool(parts["align"]),
+        own_stride=load_value(tuple[int, int], parts["own_stride"]),
+        steps=load_value(tuple[StepCalls, ...], parts["steps"]),
     )  # fmt: skip
     stored = {**exported.constants, **exported.state_dict}
     weights = {name: stored[name].detach() for name in data["weights"]}

@@ -15,6 +15,7 @@ from torch import nn
 from fullyconv.analyze.plan import Output
 from fullyconv.card import Border
 from fullyconv.errors import OptionError
+from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.borders import run_bands, run_windows
 from fullyconv.rewrite.program import GridProgram
@@ -98,6 +99,17 @@ class GridModule(nn.Module, ABC):
     def grid(self) -> Grid:
         """Where scores lie; a feature window is not known here."""
         return Grid(self.program.window, self.program.stride, self.program.window)
+
+    @abstractmethod
+    def refine(self, stride: Pair) -> Self:
+        """Returns the network on a finer grid, on the same weights; itself at its own stride.
+
+        Args:
+            stride: pixels between neighbouring scores, `(sy, sx)`.
+
+        Raises:
+            OptionError: the network's own strides do not allow it; the message lists what they allow.
+        """
 
     def _run_bordered(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         run = partial(self._run, outputs=outputs)

@@ -45,7 +45,8 @@ def convert_onnx(
     plan = make_plan(
         captured.graph, stride=asked.stride, windowed_from=asked.windowed_from, approximate=asked.approximate
     )
-    return build_onnx(plan, captured, card)
+    dense = build_onnx(plan, captured, card)
+    return dense.refine(asked.stride) if asked.stride else dense
 
 
 def build_onnx(plan: Plan, captured: CapturedOnnx, card: ModelCard | None) -> DenseModel:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from fullyconv.analyze.plan import Output
 from fullyconv.capture.onnx_session import OnnxSession
+from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
+from fullyconv.grid import format_size
 from fullyconv.rewrite.grid_module import GridModule, shape_scores
 from fullyconv.rewrite.program import OnnxHead, OnnxProgram
 from fullyconv.rewrite.windowed import Batching, lay_on_grid, run_windows
@@ -76,6 +78,18 @@ class OnnxModule(GridModule):
         models = [model for model in (self.model, self.head_model) if model is not None]
         tensors = [value.const_value for model in models for value in model.graph.initializers.values()]
         return sum(tensor.size for tensor in tensors if tensor is not None and tensor.dtype.is_floating_point())
+
+    def refine(self, stride: Pair) -> OnnxModule:
+        """Returns itself at its own stride.
+
+        Raises:
+            OptionError: another stride.
+        """
+        if stride != self.program.stride:
+            raise OptionError(
+                f"stride: expected {format_size(self.program.stride)}, the network's own, got {format_size(stride)}"
+            )
+        return self
 
     def _run(self, images: Tensor, outputs: Sequence[Output]) -> list[Tensor]:
         program = self.program

@@ -10,6 +10,7 @@ from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.calls import Call
 from fullyconv.card import Border
 from fullyconv.graph import Pair
+from fullyconv.refine.slides import Slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,19 @@ class GridCall:
 
 
 Instruction = Call | GridCall
+
+
+@dataclass(frozen=True, slots=True)
+class StepCalls:
+    """The instructions of one step.
+
+    Attributes:
+        calls: how many they are; the last one makes the step's output.
+        slide: how the step makes cells coarser or finer; None where it does not.
+    """
+
+    calls: int
+    slide: Slide | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +89,15 @@ class Program(GridProgram):
         instructions: the shared part.
         head: the windowed part, None in tier 1.
         align: whether images are padded to window + k*stride.
+        own_stride: at which the instructions run; where `stride` is finer, they run on fragments.
+        steps: what the instructions belong to, in their order.
     """
 
     instructions: tuple[Instruction, ...]
     head: WindowedHead | None
     align: bool
+    own_stride: Pair
+    steps: tuple[StepCalls, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from fullyconv.analyze.rearrangement import Indices
 from fullyconv.capture.calls import Call, Ref, find_batched, map_arg
 from fullyconv.capture.liveness import count_live_values
 from fullyconv.capture.torch_export import CapturedModel, make_array
+from fullyconv.refine.slides import find_slide
 from fullyconv.rewrite.dense_module import RESERVED
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
 from fullyconv.rewrite.lowering import Lowering
-from fullyconv.rewrite.program import Instruction, Program, WindowedHead
+from fullyconv.rewrite.program import Instruction, Program, StepCalls, WindowedHead
 from fullyconv.rewrite.structure import make_structure
 from fullyconv.rewrite.torch_steps import lower_step
 
@@ -44,10 +45,13 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
     """Returns the dense network that the plan describes; the captured model is not changed."""
     store = _WeightStore(captured)
     instructions: list[Instruction] = []
+    steps: list[StepCalls] = []
     for step in plan.steps:
         inputs = tuple(used if isinstance(used, str) else store.add(used, step) for used in step.inputs)
         weights = tuple(None if used is None else Ref(store.add(used, step)) for used in step.weights)
-        instructions += lower_step(Lowering(step, step.op, inputs, weights, captured.calls[step.node]))
+        lowered = lower_step(Lowering(step, step.op, inputs, weights, captured.calls[step.node]))
+        instructions += lowered
+        steps.append(StepCalls(len(lowered), find_slide(step.op)))
     head = _make_head(plan, captured, store) if plan.windowed else None
     program = Program(
         image=captured.graph.image.name,
@@ -59,6 +63,8 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
         logits=plan.logits,
         structure=make_structure(captured.output_spec),
         align=plan.align,
+        own_stride=plan.grid.stride_px,
+        steps=tuple(steps),
     )
     return DenseProgram(program, store.weights, frozenset(store.weights.keys() & store.parameters))
 

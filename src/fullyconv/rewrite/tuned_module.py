@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import Call
+from fullyconv.graph import Pair
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.rewrite.program import Program
@@ -57,6 +60,13 @@ class TunedModule(GridModule):
         other._modules = {"network": self.network.with_window_memory(memory_bytes)}
         return other
 
+    def refine(self, stride: Pair) -> Self:  # noqa: D102 - see GridModule
+        network = self.network.refine(stride)
+        other = copy.copy(self)
+        other.program = replace(self.program, stride=stride)
+        other._modules = {"network": network}
+        return other
+
     def _run(self, images: Tensor, outputs: Sequence[Output]) -> list[Tensor]:
         given = images.to(self.runtime.device)
         if self.runtime.form == "channels-last":
@@ -100,6 +110,7 @@ def _prepare(network: DenseModule, runtime: Runtime) -> DenseModule:
     parameters = frozenset(name for name, _ in network.named_parameters())
     prepared = DenseModule(network.program, weights, parameters)
     prepared.memory_bytes = network.memory_bytes
+    prepared.fragment_bytes = network.fragment_bytes
     return prepared
 
 

@@ -29,7 +29,14 @@ def largest_tile_px(dense: DenseScorer, memory_bytes: int = DEFAULT_MEMORY_BYTES
     """
     if memory_bytes < 1:
         raise OptionError(f"memory: expected at least 1 byte, got {memory_bytes}")
-    return max(1, memory_bytes // measure_bytes_per_pixel(dense))
+    return max(1, (memory_bytes - _reserve(dense, memory_bytes)) // measure_bytes_per_pixel(dense))
+
+
+def _reserve(dense: DenseScorer, memory_bytes: int) -> int:
+    """Returns what groups of fragments take beside the maps that they are cut from; half of all at most."""
+    is_finer = dense.grid.stride_px != dense.own_stride_px
+    groups = _SAFETY * int(getattr(dense.module, "fragment_bytes", 0)) if is_finer else 0
+    return min(groups, memory_bytes // 2)
 
 
 def measure_bytes_per_pixel(dense: DenseScorer) -> int:
@@ -37,7 +44,7 @@ def measure_bytes_per_pixel(dense: DenseScorer) -> int:
 
     Rule: one run on an image of about two windows a side; of all its operations, the one whose tensors, read
     and written, are the largest; twice that (a waiting residual branch, a kernel's own copy), plus the input.
-    Weights do not count.
+    Weights do not count, nor does what runs in groups of fragments: each by itself while this is measured.
     """
     told = getattr(getattr(dense.module, "program", None), "bytes_per_pixel", None)
     if told is not None:  # onnxruntime shows nothing while it runs

@@ -70,7 +70,7 @@ def scan(
     size = (image.shape[0], image.shape[1])
     shape = dense.grid.shape(size)
     tile_px = tile_px or largest_tile_px(dense, memory_bytes)
-    plan = plan_tiles(dense.grid, size, dense.margins_px, tile_px=tile_px)
+    plan = plan_tiles(dense.grid, size, dense.margins_px, tile_px=tile_px, begin_px=dense.own_stride_px)
     blocks = ((tile, _run_tile(dense, image, tile, output)) for tile in plan)
     scores = _assemble(_report(blocks, progress, shape[0] * shape[1]), shape)
     return ScoreMap(scores=scores, grid=dense.grid, image_size=size)

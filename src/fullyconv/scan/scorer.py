@@ -20,6 +20,7 @@ class DenseScorer(Protocol):
         grid: where each score lies.
         card: channels and preprocessing.
         margins_px: pixels outside a window that its score depends on, `((top, bottom), (left, right))`.
+        own_stride_px: pixels between neighbouring scores at the network's own stride, which its grid may be finer than.
         module: the network, whose parameters tell dtype and device.
     """
 
@@ -29,6 +30,8 @@ class DenseScorer(Protocol):
     def card(self) -> ModelCard: ...  # noqa: D102
     @property
     def margins_px(self) -> Margins: ...  # noqa: D102
+    @property
+    def own_stride_px(self) -> tuple[int, int]: ...  # noqa: D102
     @property
     def module(self) -> torch.nn.Module: ...  # noqa: D102
 

@@ -2,7 +2,8 @@
 
 A tile owns a block of neighbouring grid cells. It reads the pixels of their windows, and around them the
 margin that a score depends on beyond its window, rounded up to the stride, so that every tile begins at a
-multiple of the stride and, where the image goes on, ends at window + k*stride. At the image's border the
+multiple of the stride and, where the image goes on, ends at window + k*stride. On a finer grid tiles begin at multiples
+of the network's own stride still: what it makes of the image's end depends on where it began. At the image's border the
 margin is clipped, so that a network's own border padding happens exactly where a run over the whole image
 has it. Every cell is owned once; nothing is blended; tiled equals whole.
 
@@ -17,7 +18,7 @@ One axis, window 4, stride 2, margin 1, cells 2 and 3 of an image of 14 pixels:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 from fullyconv.errors import OptionError
@@ -65,6 +66,7 @@ class TilePlan:
         image_size: `(height, width)` in pixels, at least the window.
         margins_px: pixels outside a window that its score depends on, `((top, bottom), (left, right))`.
         tile_cells: the most cells a tile owns, `(rows, columns)`; the last ones own what is left.
+        begin_px: tiles begin at multiples of it, itself one of the grid's stride, `(y, x)`; None for the grid's stride.
 
     >>> grid = Grid(window_px=(4, 4), stride_px=(2, 2), feature_window=(2, 2))
     >>> plan = TilePlan(grid, (4, 14), ((1, 1), (1, 1)), tile_cells=(1, 2))
@@ -76,6 +78,7 @@ class TilePlan:
     image_size: Pair
     margins_px: Margins
     tile_cells: Pair
+    begin_px: Pair | None = None
 
     def __post_init__(self) -> None:
         self.grid.shape(self.image_size)
@@ -108,11 +111,14 @@ class TilePlan:
         window, stride = self.grid.window_px[axis], self.grid.stride_px[axis]
         before, after = (_round_up(margin, stride) for margin in self.margins_px[axis])
         start = block[0] * stride - before
+        start -= start % (self.begin_px or self.grid.stride_px)[axis]
         stop = (block[1] - 1) * stride + window + after
         return max(0, start), min(self.image_size[axis], stop)
 
 
-def plan_tiles(grid: Grid, image_size: Pair, margins_px: Margins, *, tile_px: int) -> TilePlan:
+def plan_tiles(
+    grid: Grid, image_size: Pair, margins_px: Margins, *, tile_px: int, begin_px: Pair | None = None
+) -> TilePlan:
     """Returns a plan whose tiles read at most `tile_px` pixels each, and are about equal and about square.
 
     A tile owns at least one cell, so it reads at least a window and its margins, however small `tile_px` is.
@@ -122,19 +128,20 @@ def plan_tiles(grid: Grid, image_size: Pair, margins_px: Margins, *, tile_px: in
         OptionError: a margin is negative.
     """
     shape = grid.shape(image_size)
-    plan = TilePlan(grid, image_size, margins_px, tile_cells=shape)
+    plan = TilePlan(grid, image_size, margins_px, shape, begin_px)
     if image_size[0] * image_size[1] <= tile_px:
         return plan
     rows, height = _fit(plan, 0, isqrt(tile_px))
     columns, width = _fit(plan, 1, tile_px // height)
     rows, _ = _fit(plan, 0, tile_px // width)  # what a narrow image leaves unused makes the tiles taller
-    return TilePlan(grid, image_size, margins_px, tile_cells=(_even(shape[0], rows), _even(shape[1], columns)))
+    return replace(plan, tile_cells=(_even(shape[0], rows), _even(shape[1], columns)))
 
 
 def _fit(plan: TilePlan, axis: int, length_px: int) -> tuple[int, int]:
     """Returns how many cells fit in `length_px` along `axis`, and the pixels that they then read."""
     window, stride = plan.grid.window_px[axis], plan.grid.stride_px[axis]
-    around = sum(_round_up(margin, stride) for margin in plan.margins_px[axis])
+    begin = (plan.begin_px or plan.grid.stride_px)[axis]
+    around = begin - stride + sum(_round_up(margin, stride) for margin in plan.margins_px[axis])
     if plan.image_size[axis] <= length_px:
         return plan.tile_cells[axis], plan.image_size[axis]
     cells = max(1, min(plan.tile_cells[axis], (length_px - window - around) // stride + 1))

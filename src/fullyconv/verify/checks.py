@@ -82,6 +82,17 @@ class _Run:
     faults: Mapping[str, str]
     failure: str = ""
 
+    def select(self, places: tuple[int, ...]) -> _Run:
+        """Returns the same for some of the windows."""
+        if places == tuple(range(len(self.cells))):
+            return self
+        some = list(places)
+        dense = {
+            name: Measured(values.scores[some], None if values.logits is None else values.logits[some])
+            for name, values in self.dense.items()
+        }
+        return replace(self, cells=tuple(self.cells[place] for place in places), dense=dense)
+
 
 # The yardstick for distances from crops is a move by 8 pixels of a window of 224 (DESIGN, section 2).
 _MOVED = 8 / 224
@@ -108,7 +119,7 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
     names = [split.name for split in probe.splits]
     try:
         halves = original.cut(probe)
-        axes = locate_axes(halves, original.window, names, subject.grid.stride_px)
+        axes = locate_axes(halves, original.window, names, subject.fine.own.stride_px)
     except SplitError as error:
         return Bench(subject, module, as_used, original, None, str(error), fault=str(error))
     except Exception as error:
@@ -197,18 +208,22 @@ def _check_approximation(bench: Bench, sample: Sample, cells: tuple[Cell, ...], 
 
 
 def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
-    sample, grid = run.sample, bench.subject.grid
-    try:
-        answers = answer_patches(trunk, _fit(bench, sample.images), grid, run.cells)
-    except Exception as error:
-        findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
-        return
-    findings.pairings.extend(_pair("feature windows", run, answers))
+    sample, fine = run.sample, bench.subject.fine
+    for (top, left), places in fine.list_shifts(run.cells, sample.size_px()):
+        images, cells = sample.images[:, :, top:, left:], [fine.find_own(run.cells[place]) for place in places]
+        try:
+            answers = answer_patches(trunk, _fit(bench, images), fine.own, cells)
+        except Exception as error:
+            findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
+            return
+        findings.pairings.extend(_pair("feature windows", run.select(places), answers))
 
 
 def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:
     """Adds the comparison of a few windows with the sums of three answers, each of which is a run of its own."""
-    cells = run.cells[:: -(-len(run.cells) // _FEW_WINDOWS)]
+    fine = bench.subject.fine
+    whole = [cell for cell in run.cells if fine.find_shift(cell) == (0, 0)]
+    cells = tuple(whole[:: -(-len(whole) // _FEW_WINDOWS)])
     few = _run(bench, run.sample, cells, bench.as_used)
     failure = _find_failure(few)
     if failure:
@@ -216,7 +231,7 @@ def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], 
         return
     sums = Sums({name: dense.logits is not None for name, dense in few.dense.items()}, lambda px: _fit(bench, px))
     try:
-        answers = answer_first_order(trunk, run.sample.images, bench.subject.grid, cells, sums)
+        answers = answer_first_order(trunk, run.sample.images, fine.own, [fine.find_own(cell) for cell in cells], sums)
     except Exception as error:
         findings.notes.append(f"first-order sums, {run.sample.name}: not checked ({_explain(error)})")
         return
@@ -225,7 +240,7 @@ def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], 
 
 
 def _fit(bench: Bench, images: Tensor) -> Tensor:
-    return pad_to_strides(images, bench.subject.grid) if bench.subject.align else images
+    return pad_to_strides(images, bench.subject.fine.own) if bench.subject.align else images
 
 
 def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Module | None = None) -> _Run:

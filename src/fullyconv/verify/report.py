@@ -14,6 +14,9 @@ from fullyconv.verify.comparison import Comparison
 from fullyconv.verify.fidelity import Fidelity
 from fullyconv.verify.meaning import explain
 
+# A finer grid is compared shift by shift, and nobody reads fifty lines that say the same.
+_MOST_FAILURES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
@@ -87,7 +90,10 @@ def _write_lines(report: VerifyReport) -> Iterator[str]:
     yield f"{verdict} (promised: {report.guarantee}{runs}{runtime}; seed {report.seed})"
     for guarantee, dtype in dict.fromkeys((item.guarantee, item.dtype) for item in report.comparisons):
         yield _summarise([item for item in report.comparisons if (item.guarantee, item.dtype) == (guarantee, dtype)])
-    yield from (f"  failed: {_describe(item)}" for item in report.comparisons if not item.passed)
+    failed = [item for item in report.comparisons if not item.passed]
+    yield from (f"  failed: {_describe(item)}" for item in failed[:_MOST_FAILURES])
+    if len(failed) > _MOST_FAILURES:
+        yield f"  and {len(failed) - _MOST_FAILURES} more comparisons failed; the JSON has them all"
     yield from (f"  distance from {item.reference}: {_describe_fidelity(item)}" for item in report.fidelity)
     if report.meaning:
         yield f"  {report.meaning}"

@@ -52,13 +52,17 @@ def make_window_sample(grid: Grid, channels: int, seed: int, count: int) -> Samp
     return Sample(sample.name, sample.images * gains[torch.arange(count) % len(gains), None, None, None])
 
 
-def make_random_samples(grid: Grid, channels: int, seed: int) -> list[Sample]:
+def make_random_samples(
+    grid: Grid, channels: int, seed: int, *, around_px: tuple[Pair, Pair] = ((0, 0), (0, 0))
+) -> list[Sample]:
     """Returns random images of two sizes, so small that every window is compared.
 
     One is the window and a whole number of strides. The other, a batch of two, has rest pixels that differ
-    in y and x (where the stride has room for that): branches that round, and padding, show there.
+    in y and x (where the stride has room for that): branches that round, and padding, show there. Both are larger
+    by so many pixels `((top, bottom), (left, right))`.
     """
-    (sy, sx), (height, width) = grid.stride_px, grid.window_px
+    sy, sx = grid.stride_px
+    height, width = (size + sum(around) for size, around in zip(grid.window_px, around_px, strict=True))
     whole = (height + 2 * sy, width + 3 * sx)
     rests = (height + 3 * sy + sy // 2, width + 2 * sx + sx - 1)
     return [

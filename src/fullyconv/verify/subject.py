@@ -13,12 +13,13 @@ from fullyconv.analyze.plan import FeatureMap
 from fullyconv.capture.onnx_model import OnnxModel
 from fullyconv.capture.torch_export import CapturedModel, capture, evaluate
 from fullyconv.graph import Graph
-from fullyconv.grid import Grid
+from fullyconv.grid import Grid, Pair
 from fullyconv.rewrite import DenseModel, convert
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
+from fullyconv.verify.shifts import FineGrid
 from fullyconv.verify.splits import Probe, SplitTensor
 
 # Random windows compared on their own: as many as this much arithmetic allows, in multiply-accumulates, because
@@ -41,6 +42,8 @@ class Subject:
         windows: how many random windows to compare on their own.
         exact: for an approximation, the network without it.
         alone: if not None, the original must be given each window by itself, so many times in a batch.
+        own_stride_px: pixels between neighbouring scores at the network's own stride; None where the grid is no finer.
+        margins_px: pixels outside a window that its score depends on, `((top, bottom), (left, right))`.
         runner: what runs the network in the module's place, in the module's own number type; None for the module.
         allowed: the least relative error that is allowed where the runner computes in a coarser arithmetic.
     """
@@ -53,8 +56,16 @@ class Subject:
     windows: int = _MOST_WINDOWS
     exact: nn.Module | None = None
     alone: int | None = None
+    own_stride_px: Pair | None = None
+    margins_px: tuple[Pair, Pair] = ((0, 0), (0, 0))
     runner: GridModule | None = None
     allowed: float = 0.0
+
+    @property
+    def fine(self) -> FineGrid:
+        """The grid, and the network's own."""
+        own = replace(self.grid, stride_px=self.own_stride_px or self.grid.stride_px)
+        return FineGrid(self.grid, own, self.margins_px)
 
 
 def describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> Subject:
@@ -92,7 +103,10 @@ def _describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> 
         exact = convert(
             original, dense.grid.window_px, channels=dense.card.channels, stride=dense.grid.stride_px
         ).module
-    return Subject(dense.module, dense.grid, report.guarantee, report.align, probe, windows, exact)
+    return Subject(
+        dense.module, dense.grid, report.guarantee, report.align, probe, windows, exact,
+        own_stride_px=dense.own_stride_px, margins_px=dense.image_margins_px,
+    )  # fmt: skip
 
 
 def _describe_crops(dense: DenseModel, module: CropModule, seed: int) -> Subject:

@@ -23,7 +23,6 @@ from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import Rounding, find_computed, measure_rounding
 from fullyconv.verify.samples import (
     Sample,
-    choose_cells,
     make_random_samples,
     make_window_sample,
     read_samples,
@@ -93,7 +92,9 @@ def verify(dense: DenseModel, model: Model, images: Any = None, *, settings: Ver
         is_half = False
         original = open_original(model)
     if images is None:
-        samples = make_random_samples(dense.grid, dense.card.channels, settings.seed)
+        own = replace(dense.grid, stride_px=dense.own_stride_px)
+        around = dense.image_margins_px if own != dense.grid else ((0, 0), (0, 0))
+        samples = make_random_samples(own, dense.card.channels, settings.seed, around_px=around)
     else:
         samples = read_samples(images, dense.card)
     report = verify_subject(describe(dense, original, settings.seed), original, samples, settings)
@@ -186,8 +187,8 @@ def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) ->
     windows = make_window_sample(subject.grid, channels, settings.seed, subject.windows)
     check_window(bench, windows, findings)
     for sample in samples:
-        shape = subject.grid.shape(sample.size_px())
-        cells = choose_cells(len(sample.images), shape, settings.windows_per_image, settings.seed)
+        count = len(sample.images)
+        cells = subject.fine.choose_cells(count, sample.size_px(), settings.windows_per_image, settings.seed)
         check_sample(bench, sample, cells, findings)
     return findings
 
