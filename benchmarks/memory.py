@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +25,13 @@ class Growth:
 
 @contextmanager
 def watch_growth() -> Iterator[Growth]:
-    """Yields what the block takes at its peak; filled in when it ends."""
+    """Yields what the block takes at its peak; filled in when it ends.
+
+    What earlier work has freed goes back to the system first, or the block would use that without being seen.
+    """
     growth = Growth()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # of glibc
     (_PROCESS / "clear_refs").write_text("5")  # forgets earlier peaks: proc_pid_clear_refs(5)
     before = _read("VmRSS")
     yield growth

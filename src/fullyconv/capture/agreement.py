@@ -6,15 +6,15 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from fullyconv.capture.batching import PLACE_RTOL, agree
+from fullyconv.capture.batching import PLACE_RTOL, Run, agree
 from fullyconv.capture.export import silence
 from fullyconv.capture.module import evaluating, read_device, read_dtype
 from fullyconv.capture.torch_export import CapturedModel, evaluate
 from fullyconv.errors import FollowError
 
 
-def check_agreement(captured: CapturedModel, module: nn.Module) -> None:
-    """Returns if the graph gives the module's own scores on windows of two contrasts, up to its rounding.
+def check_agreement(captured: CapturedModel, module: nn.Module) -> Run:
+    """Returns what the module gives on windows of two contrasts, if the graph gives the same up to its rounding.
 
     A forward may notice that it is followed and do something else: one that catches the errors of reading values,
     say, or asks whether it is being exported, or draws random numbers.
@@ -34,3 +34,4 @@ def check_agreement(captured: CapturedModel, module: nn.Module) -> None:
         raise FollowError("the model gives outputs of other shapes when it is followed", reads_values=True)
     if any(a.is_floating_point() and not agree(a, b, PLACE_RTOL) for a, b in pairs):
         raise FollowError("the model gives other scores when it is followed than when it runs", reads_values=True)
+    return Run(image, tuple(own))

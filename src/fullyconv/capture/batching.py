@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -19,6 +22,14 @@ _LOUD = 1e4
 # The same shapes run the same kernels, so next to another neighbour a window's scores keep every bit. A network whose
 # own rounding is large may differ between places and sizes of a batch, so there only more than that counts.
 _NEIGHBOUR_RTOL, PLACE_RTOL = 1e-3, 5e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a module gave: `scores` `(B, ...)`, one tensor for each of its outputs, of `images` `(B, C, h, w)`."""
+
+    images: Tensor
+    scores: tuple[Tensor, ...]
 
 
 def reads_values(module: nn.Module, image: Tensor) -> bool:
@@ -64,17 +75,17 @@ def mixes_batch(module: nn.Module, image: Tensor) -> bool:
     return differs or any(not agree(own[0], own[1], PLACE_RTOL) for own in alone) or _needs_two(module, window, alone)
 
 
-def counts_batch(module: nn.Module, image: Tensor) -> bool:
+def counts_batch(module: nn.Module, run: Run) -> bool:
     """Returns whether a window's scores depend on how many windows share its batch.
 
     Of a network that runs densely nothing else of a batch can matter, as its operations are all known to be local:
     only a number that its forward made of the batch's size.
 
     Args:
-        module: runs on `image`.
-        image: random `(B, C, height, width)`; nothing is to be found out where B is 1.
+        module: the one that ran.
+        run: on B random windows; nothing is to be found out where B is 1.
     """
-    return len(image) > 1 and _needs_two(module, image[:1], _run(module, image))
+    return len(run.images) > 1 and _needs_two(module, run.images[:1], run.scores)
 
 
 def _heal(beside: Tensor, own: Tensor) -> Tensor:
@@ -85,7 +96,7 @@ def _heal(beside: Tensor, own: Tensor) -> Tensor:
     return torch.where(beside.isnan(), own, beside) if beside.is_floating_point() else beside
 
 
-def _needs_two(module: nn.Module, window: Tensor, alone: list[Tensor]) -> bool:
+def _needs_two(module: nn.Module, window: Tensor, alone: Sequence[Tensor]) -> bool:
     """Returns whether a batch of one gives other scores; a module that takes only one batch size has no such."""
     try:
         single = [leaf for leaf in _leaves(module, window) if isinstance(leaf, Tensor)]

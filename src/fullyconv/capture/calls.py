@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,16 @@ def find_batch_literals(arg: Arg) -> Iterator[PerBatch]:
             yield from find_batch_literals(inner)
 
 
+def find_batched(calls: Iterable[Call]) -> frozenset[str]:
+    """Returns which tensors are made with the batch size: in a literal of `calls`, or from another such tensor."""
+    batched: set[str] = set()
+    for call in calls:
+        literals = find_batch_literals((call.args, tuple(call.kwargs.values())))
+        if any(True for _ in literals) or not batched.isdisjoint(call.references()):
+            batched.update(call.outputs)
+    return frozenset(batched)
+
+
 def map_arg(arg: Arg, leaf: Callable[[Arg], Arg]) -> Arg:
     """Returns the argument with `leaf` applied to everything that is not a list or a tuple."""
     if isinstance(arg, list | tuple):
@@ -99,7 +109,7 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
     return map_arg(call.args, leaf), {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
 
 
-def find_operation(target: str) -> Callable[..., Any]:
+def find_operation(target: str) -> torch._ops.OpOverload:
     """Returns the ATen operation of a name such as `aten.conv2d.default`.
 
     Raises:
@@ -108,5 +118,5 @@ def find_operation(target: str) -> Callable[..., Any]:
     namespace, name, overload = target.split(".")
     if namespace != "aten" or name in _TOUCHES_FILES or not hasattr(torch.ops.aten, name):
         raise KeyError(target)
-    operation: Callable[..., Any] = getattr(getattr(torch.ops.aten, name), overload)
+    operation: torch._ops.OpOverload = getattr(getattr(torch.ops.aten, name), overload)
     return operation

@@ -22,26 +22,10 @@ from fullyconv.graph import Pair
 BATCH = 2
 
 
-def export_at_window(module: nn.Module, window: Pair, channels: int | None = None) -> ExportedProgram:
-    """Returns the program of `module` for `(2, C, height, width)`, or the batch size that its own program is fixed to.
+def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
+    """Returns the program of `module` for images like `image`, which it is known to run on.
 
     The module is not changed. Operations that write into tensors which others still read are made functional.
-
-    Args:
-        module: takes `(N, C, height, width)`.
-        window: `(height, width)` in pixels.
-        channels: C; found by trying, the first layer's channels first, where it is None.
-
-    Raises:
-        CaptureError: the module cannot run at the window; carries its own message.
-        FollowError: it runs, but cannot be exported.
-    """
-    image = find_input(module, window, channels)
-    return export_batch(module, image)
-
-
-def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
-    """Returns the functional program of `module` for images like `image`.
 
     Raises:
         FollowError: the module cannot be exported; carries torch's message.

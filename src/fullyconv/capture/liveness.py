@@ -1,10 +1,21 @@
-"""Which tensors of a series of calls are alive when, and how many values that is."""
+"""Which calls of a series are needed, which tensors are alive when, and how many values that is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
 from fullyconv.capture.calls import Call
+
+
+def find_needed(calls: Sequence[Call], wanted: Collection[str]) -> list[Call]:
+    """Returns the calls that lead to what is wanted, in running order."""
+    names = set(wanted)
+    needed = []
+    for call in reversed(calls):
+        if not names.isdisjoint(call.outputs):
+            names.update(call.references())
+            needed.append(call)
+    return needed[::-1]
 
 
 def find_last_uses(calls: Sequence[Call], kept: Collection[str]) -> list[tuple[str, ...]]:

@@ -17,7 +17,7 @@ from fullyconv.capture.batching import MIXES_BATCH, counts_batch, mixes_batch
 from fullyconv.capture.export import find_input
 from fullyconv.capture.model_file import load_model_file
 from fullyconv.capture.onnx_model import Layout, OnnxModel, is_onnx, load_onnx
-from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
+from fullyconv.capture.torch_export import CapturedModel, capture_on, free_batch
 from fullyconv.card import Border, ModelCard, check_border
 from fullyconv.errors import FollowError, ModelError, OptionError
 from fullyconv.graph import Pair
@@ -94,16 +94,15 @@ def convert(  # noqa: PLR0913  every option is one a user names
     card = card or own_card
     window = _check_window(window, card)
     channels = channels or (card.channels if card else None)
+    image = find_input(module, window, channels)
     try:
-        captured = capture(module, window, channels)
-        check_agreement(captured, module)
+        captured = capture_on(module, image)
+        run = check_agreement(captured, module)
     except FollowError as error:
-        image = find_input(module, window, channels)
         crops = _plan_crops(asked, window, str(error), alone=error.reads_values)
         return build_crops(module, image, card, crops).with_border(border)
     plan = make_plan(captured.graph, stride=asked.stride, windowed_from=windowed_from, approximate=asked.approximate)
-    image = find_input(module, window, captured.graph.image.shape[1])
-    if mixes_batch(module, image) if plan.windowed else counts_batch(module, image):
+    if mixes_batch(module, image) if plan.windowed else counts_batch(module, run):
         crops = _plan_crops(replace(asked, stride=plan.grid.stride_px), window, MIXES_BATCH, alone=True)
         return build_crops(module, image, card, crops).with_border(border)
     if plan.windowed:

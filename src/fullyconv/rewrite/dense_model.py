@@ -151,7 +151,9 @@ class DenseModel:
             stride: pixels between neighbouring scores, `(sy, sx)` or one number for both.
 
         Raises:
-            OptionError: the network's own strides do not allow it; the message lists what they allow.
+            ModelError: it is an ONNX network, and a part of it has no ONNX form on fragments.
+            OptionError: the network's own strides do not allow it; the message lists what they allow. Or it was loaded
+                from an ONNX file, which holds one stride.
         """
         pair = read_pair("stride", "(y, x)", (stride, stride) if isinstance(stride, int) else stride)
         module, runner = self.module.refine(pair), self.runner and self.runner.refine(pair)

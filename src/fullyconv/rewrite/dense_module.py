@@ -33,13 +33,14 @@ class DenseModule(GridModule):
     Attributes:
         program: what it runs.
         memory_bytes: what the windows of one batch may take, where a part runs on windows.
+        route: how it runs on fragments; None at the network's own stride.
         fragment_bytes: what the maps of one group of fragments may take, on a grid finer than its own.
     """
 
     program: Program
     weight_names: tuple[str, ...]
     _last_uses: tuple[tuple[str, ...], ...]
-    _route: Route | None
+    route: Route | None
     fragment_bytes: int
 
     def __init__(self, program: Program, weights: Mapping[str, torch.Tensor], parameters: frozenset[str]) -> None:
@@ -49,8 +50,8 @@ class DenseModule(GridModule):
         for name, tensor in weights.items():
             _register(self, name, tensor, is_parameter=name in parameters)
         self._last_uses = _find_last_uses(program)
+        self.route = None if program.stride == program.own_stride else make_route(program, program.stride)
         self.fragment_bytes = FRAGMENT_MEMORY_BYTES
-        self._route = None if program.stride == program.own_stride else make_route(program, program.stride)
         self.eval()
 
     def refine(self, stride: Pair) -> Self:  # noqa: D102 - see GridModule
@@ -58,7 +59,7 @@ class DenseModule(GridModule):
         check_step(program, stride)
         other = copy.copy(self)
         other.program = program
-        other._route = None if stride == program.own_stride else make_route(program, stride)
+        other.route = None if stride == program.own_stride else make_route(program, stride)
         return other
 
     def with_fragment_memory(self, memory_bytes: int) -> Self:
@@ -70,8 +71,8 @@ class DenseModule(GridModule):
     def _run(self, images: torch.Tensor, outputs: Sequence[Output]) -> list[torch.Tensor]:
         program = self.program
         grid = self.grid.shape((int(images.shape[2]), int(images.shape[3])))
-        if self._route is not None:
-            return run_fragments(self, self._route, images, outputs)
+        if self.route is not None:
+            return run_fragments(self, self.route, images, outputs)
         tensors = self._run_shared(self.align(images), {output.tensor for output in outputs})
         windows = run_head(program.head, tensors, grid, outputs, self.memory_bytes) if program.head else {}
         maps = [shape_scores(tensors[output.tensor], output) if output.tensor else windows[output.value]

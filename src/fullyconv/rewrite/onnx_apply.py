@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from fullyconv.analyze.plan import Output, Plan, Step
 from fullyconv.capture.onnx_file import CapturedOnnx
+from fullyconv.graph import Operation
 from fullyconv.rewrite.onnx_builder import OnnxBuilder
 from fullyconv.rewrite.onnx_lowering import OnnxLowering
 from fullyconv.rewrite.onnx_steps import lower_to_onnx
@@ -38,14 +39,21 @@ def apply_to_onnx(plan: Plan, captured: CapturedOnnx) -> DenseOnnx:
     Raises:
         ModelError: a step has no ONNX form.
     """
-    return _Writer(plan, captured).write()
+    return OnnxWriter(plan, captured).write()
 
 
-class _Writer:
-    """Writes the nodes of one plan."""
+class OnnxWriter:
+    """Writes the nodes of one plan.
+
+    Attributes:
+        stride_px: pixels between neighbouring scores, `(sy, sx)`.
+        values: dense tensors by name.
+    """
 
     def __init__(self, plan: Plan, captured: CapturedOnnx) -> None:
+        """Begins a model with its image."""
         self.plan = plan
+        self.stride_px = plan.grid.stride_px
         self.captured = captured
         source = captured.source.model
         self.dtype = ir.DataType.from_numpy(np.dtype(captured.source.dtype))
@@ -59,8 +67,7 @@ class _Writer:
 
     def write(self) -> DenseOnnx:
         """Returns the whole model."""
-        for step in self.plan.steps:
-            self._write_step(step)
+        self.write_steps()
         finals = {output.value: self._finish(output) for output in self.plan.outputs if output.tensor}
         cut = [cut.tensor for cut in self.plan.cuts]
         self.builder.begin("maps")
@@ -73,25 +80,34 @@ class _Writer:
         model = ir.Model(self.builder.graph, ir_version=max(_IR_VERSION, source.ir_version), producer_name="fullyconv")
         return DenseOnnx(model, {tensor: str(value.name) for tensor, value in maps.items()})
 
-    def _write_step(self, step: Step) -> None:
-        self.builder.begin(step.output)
-        inputs = tuple(
-            self.values[used] if isinstance(used, str) else self.weights.add(used, step) for used in step.inputs
-        )
+    def write_steps(self) -> None:
+        """Writes all steps and keeps what they make."""
+        for step in self.plan.steps:
+            self.builder.begin(step.output)
+            maps = [self.values[used] for used in step.inputs if isinstance(used, str)]
+            value = self.lower(step, step.op, maps)
+            self.values[step.output] = self.builder.rename(value, self.name(step.output), step.node)
+
+    def name(self, tensor: str) -> str:
+        """Returns what a dense tensor is called; outputs of the model get their names at the end, on the grid."""
+        return f"{tensor}:cells" if tensor in {output.value for output in self.plan.outputs} else tensor
+
+    def lower(self, step: Step, op: Operation, maps: Sequence[ir.Value]) -> ir.Value:
+        """Returns what a step makes of its maps, by an operation that may have another stride than the step's."""
+        waiting = iter(maps)
+        inputs = tuple(next(waiting) if isinstance(used, str) else self.weights.add(used, step) for used in step.inputs)
         weights = tuple(None if used is None else self.weights.add(used, step) for used in step.weights)
         low = OnnxLowering(
-            step, step.op, inputs, weights, self.nodes[step.node], self.originals[step.node],
+            step, op, inputs, weights, self.nodes[step.node], self.originals[step.node],
             self.image, self.plan.grid.window_px, self.builder, self.weights,
         )  # fmt: skip
         value = lower_to_onnx(low)
-        value.dtype = self._find_dtype(step.node)
-        # Outputs of the model get their names at the end, on the grid.
-        is_output = step.output in {output.value for output in self.plan.outputs}
-        name = f"{step.output}:cells" if is_output else step.output
-        self.values[step.output] = self.builder.rename(value, name, step.node)
+        value.dtype = self.find_dtype(step)
+        return value
 
-    def _find_dtype(self, node: str) -> ir.DataType:
-        return ir.DataType.from_numpy(np.dtype(self.nodes[node].outputs[0].dtype))
+    def find_dtype(self, step: Step) -> ir.DataType:
+        """Returns the number type of what a step makes."""
+        return ir.DataType.from_numpy(np.dtype(self.nodes[step.node].outputs[0].dtype))
 
     def _align(self) -> ir.Value:
         """Returns the image padded with zeros to window + k*stride, where branches would disagree otherwise."""
@@ -131,7 +147,7 @@ class _Writer:
             scores = self.builder.reshape_channels(moved, output.shape, self.values[output.tensor])
         elif len(output.shape) > 1:
             scores = self.builder.reshape_channels(scores, output.shape, scores)
-        grid = self.builder.count_windows(self.image, self.plan.grid.window_px, self.plan.grid.stride_px)
+        grid = self.builder.count_windows(self.image, self.plan.grid.window_px, self.stride_px)
         rank = 1 + len(output.shape)
         cut = self.builder.slice(scores, [rank, rank + 1], [0, 0], grid)
         cut.dtype = ir.DataType.from_numpy(np.dtype(self.captured.trace.dtypes[output.value]))

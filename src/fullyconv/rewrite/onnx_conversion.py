@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil, prod
 
@@ -15,9 +16,11 @@ from fullyconv.graph import Graph, Pair
 from fullyconv.rewrite.asked import Asked
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.onnx_apply import apply_to_onnx
+from fullyconv.rewrite.onnx_fragments import loosen_cuts
 from fullyconv.rewrite.onnx_head import make_head
 from fullyconv.rewrite.onnx_module import OnnxModule
-from fullyconv.rewrite.program import OnnxProgram
+from fullyconv.rewrite.onnx_refined import FragmentWriter, choose_route
+from fullyconv.rewrite.program import OnnxHead, OnnxProgram
 from fullyconv.rewrite.report import make_report
 
 # As for torch: a branch may be waiting, and kernels work on copies of their own.
@@ -51,35 +54,59 @@ def convert_onnx(
 
 def build_onnx(plan: Plan, captured: CapturedOnnx, card: ModelCard | None) -> DenseModel:
     """Returns the dense network that a plan describes."""
-    dense = apply_to_onnx(plan, captured)
+    channels = captured.graph.image.shape[1]
+    card = card or ModelCard(plan.grid.window_px, channels)
+    activation = plan.outputs[0].activation
+    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
     head, head_model = make_head(plan, captured) if plan.windowed else (None, None)
+    program = _describe(plan, captured, head)
+
+    def refine(stride: Pair) -> OnnxModule:
+        route = choose_route(plan, program.image, stride)
+        cuts = loosen_cuts(plan.cuts, route.lattices, stride)
+        written = FragmentWriter(plan, captured, route).write()
+        fine = replace(
+            program, stride=stride, made_at=program.stride, names=written.names,
+            head=head and replace(head, cuts=cuts),
+            bytes_per_pixel=_measure_pixel(captured.graph, route.count_fragments()),
+        )  # fmt: skip
+        return OnnxModule(fine, written.model, head_model)
+
+    dense = apply_to_onnx(plan, captured)
+    module = OnnxModule(replace(program, names=dense.names), dense.model, head_model)
+    module.make_finer = refine
+    return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
+
+
+def _describe(plan: Plan, captured: CapturedOnnx, head: OnnxHead | None) -> OnnxProgram:
+    """Returns the program but for the names of its maps."""
     names = tuple(output.value for output in plan.outputs)
-    program = OnnxProgram(
+    return OnnxProgram(
         image=captured.graph.image.name,
         window=plan.grid.window_px,
         stride=plan.grid.stride_px,
-        names=dense.names,
+        names={},
         head=head,
         outputs=plan.outputs,
         logits=plan.logits,
         structure=0 if len(names) == 1 else {name: place for place, name in enumerate(names)},
         dtype=captured.source.dtype,
-        bytes_per_pixel=_measure_pixel(captured.graph),
+        bytes_per_pixel=_measure_pixel(captured.graph, {}),
     )
-    channels = captured.graph.image.shape[1]
-    card = card or ModelCard(plan.grid.window_px, channels)
-    activation = plan.outputs[0].activation
-    card = replace(card, window=plan.grid.window_px, channels=channels, activation=activation, border="image")
-    module = OnnxModule(program, dense.model, head_model)
-    return DenseModel(plan.grid, card, make_report(plan), module, plan.margins_px, plan.feature_maps)
 
 
-def _measure_pixel(graph: Graph) -> int:
-    """Returns about what running the network takes for each pixel, by its largest operation."""
+def _measure_pixel(graph: Graph, fragments: Mapping[str, int]) -> int:
+    """Returns about what running the network takes for each pixel, by its largest operation.
+
+    Args:
+        graph: the network.
+        fragments: how many there are of the values in fragments.
+    """
     shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
     shapes[graph.image.name] = graph.image.shape
+    sizes = {name: prod(shape) * fragments.get(name, 1) for name, shape in shapes.items()}
     largest = max(
-        sum(prod(shapes[name]) for name in (*node.inputs, *(value.name for value in node.outputs)) if name in shapes)
+        sum(sizes[name] for name in (*node.inputs, *(value.name for value in node.outputs)) if name in sizes)
         for node in graph.nodes
     )
     item = np.dtype(graph.image.dtype).itemsize

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from fullyconv.analyze.plan import Output
+from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.batching import agree
 from fullyconv.capture.export import first_line, silence
 from fullyconv.capture.footprint import LargestOperation
@@ -22,8 +22,10 @@ from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.onnx_files import save_onnx
+from fullyconv.rewrite.onnx_fragments import check_edges, check_scores, loosen_cuts
 from fullyconv.rewrite.onnx_tracing import HeadPart, SharedPart, make_windows
 from fullyconv.rewrite.program import OnnxHead, OnnxProgram, Program
+from fullyconv.rewrite.refined import Route, join_lattices
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -72,10 +74,16 @@ def make_onnx_module(dense: DenseModel, path: Path) -> OnnxModule:
     Raises:
         ModelError: torch's exporter or onnxruntime cannot do a part, or gives another network; begins with `path`.
     """
+    module = dense.module
+    assert isinstance(module, DenseModule)  # the caller asked
+    if module.route is not None:
+        _check_route(module.program, module.route)
     try:
-        return _make_module(dense)
+        made = _make_module(dense)
     except CaptureError as error:
         raise ModelError(f"{path}: cannot be written as ONNX: {error}") from None
+    made.make_finer = lambda stride: make_onnx_module(dense.refine(stride), path)
+    return made
 
 
 def _make_module(dense: DenseModel) -> OnnxModule:
@@ -92,6 +100,20 @@ def _make_module(dense: DenseModel) -> OnnxModule:
     for size in (dense.grid.window_px, _choose_size(dense)):
         check_export(module, made, _make_image(dense, size))
     return made
+
+
+def _check_route(program: Program, route: Route) -> None:
+    reads = ((stage, join_lattices([route.lattices[name] for name in stage.reads])) for stage in route.stages)
+    check_edges(((stage.makes[0], stage.edge, lattices) for stage, lattices in reads), program.stride)
+    check_scores(route.lattices, {output.tensor for output in program.logits if output.tensor}, program.stride)
+    check_scores(route.lattices, {output.tensor for output in program.outputs if output.tensor}, program.stride)
+
+
+def _list_cuts(module: DenseModule) -> tuple[Cut, ...]:
+    """Returns where windows are cut at the network's stride."""
+    assert module.program.head is not None  # the caller asked
+    cuts = module.program.head.cuts
+    return cuts if module.route is None else loosen_cuts(cuts, module.route.lattices, module.program.stride)
 
 
 def check_export(module: DenseModule, exported: OnnxModule, images: Tensor) -> None:
@@ -134,16 +156,20 @@ def _make_image(dense: DenseModel, size: tuple[int, int]) -> Tensor:
 
 
 def _choose_size(dense: DenseModel) -> tuple[int, int]:
-    """Returns the size of an image with two rows and three columns of windows, and with rest pixels."""
-    (height, width), (down, right) = dense.grid.window_px, dense.grid.stride_px
+    """Returns the size of an image with two rows and three columns of windows, and with rest pixels.
+
+    At the network's own stride: so maps in fragments have other sizes than at the window, which is traced.
+    """
+    (height, width), (down, right) = dense.grid.window_px, dense.own_stride_px
     return height + down + down // 2, width + 2 * right + right // 2
 
 
 def _describe(module: DenseModule, image: Tensor, names: Mapping[str, str], head: OnnxHead | None) -> OnnxProgram:
     program = module.program
     largest = LargestOperation(module)
+    whole = module if module.route is None else SharedPart(module, list_maps(program))  # all fragments at once
     with torch.no_grad(), largest:
-        module(image)
+        whole(image)
     pixels = image.shape[0] * image.shape[2] * image.shape[3]
     return OnnxProgram(
         image=_IMAGE,
@@ -156,6 +182,7 @@ def _describe(module: DenseModule, image: Tensor, names: Mapping[str, str], head
         structure=program.structure,
         dtype=str(image.dtype).removeprefix("torch."),
         bytes_per_pixel=-(-(_SAFETY * largest.bytes + image.nbytes) // pixels),
+        made_at=None if program.stride == program.own_stride else program.own_stride,
     )
 
 
@@ -202,6 +229,7 @@ def _export_head(module: DenseModule, names: Mapping[str, str]) -> tuple[OnnxHea
 
     program, head, dtype = module.program, module.program.head, read_dtype(module)
     assert head is not None  # the caller asked
+    cuts = _list_cuts(module)
     values = list(dict.fromkeys(o.value for o in (*program.outputs, *program.logits) if not o.tensor))
     outputs = [names.get(value, value) for value in values]
     windows = dict(zip((cut.value for cut in head.cuts), make_windows(head.cuts, dtype), strict=True))
@@ -211,8 +239,8 @@ def _export_head(module: DenseModule, names: Mapping[str, str]) -> tuple[OnnxHea
         model = _export(part, windows, outputs, axes)
         dtypes = dict.fromkeys(windows, str(dtype).removeprefix("torch."))
         if takes_any_batch(model, head.cuts, head.batch, dtypes):
-            return OnnxHead(head.cuts, head.batch, True, takes), model
-    return OnnxHead(head.cuts, head.batch, False, takes), _export(part, windows, outputs, {})
+            return OnnxHead(cuts, head.batch, True, takes), model
+    return OnnxHead(cuts, head.batch, False, takes), _export(part, windows, outputs, {})
 
 
 def _export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,11 @@ class OnnxModule(GridModule):
         model: the shared part, what `DenseModel.save` writes; the image in, scores and maps out.
         head_model: the windowed part, None in tier 1.
         memory_bytes: what the windows of one batch may take.
+        make_finer: writes it anew for another stride; None where only its file is known.
     """
 
     program: OnnxProgram
+    make_finer: Callable[[Pair], OnnxModule] | None
 
     def __init__(
         self,
@@ -49,6 +51,8 @@ class OnnxModule(GridModule):
         super().__init__(program)
         self.model = model
         self.head_model = head_model
+        self.make_finer = None
+        self._open_session = open_session
         maps = list(program.names.values())
         self._session = open_session(model, extra_outputs=maps)
         self._head = open_session(head_model) if head_model is not None else None
@@ -69,7 +73,7 @@ class OnnxModule(GridModule):
             CaptureError: the library cannot load its models.
         """
         other = OnnxModule(self.program, self.model, self.head_model, open_session)
-        other.memory_bytes = self.memory_bytes
+        other.memory_bytes, other.make_finer = self.memory_bytes, self.make_finer
         return other
 
     @property
@@ -80,16 +84,22 @@ class OnnxModule(GridModule):
         return sum(tensor.size for tensor in tensors if tensor is not None and tensor.dtype.is_floating_point())
 
     def refine(self, stride: Pair) -> OnnxModule:
-        """Returns itself at its own stride.
+        """Returns the network on a finer grid; itself at its own stride.
 
         Raises:
-            OptionError: another stride.
+            ModelError: it has no ONNX form there.
+            OptionError: the network's own strides do not allow it, or its file holds no more than one stride.
         """
-        if stride != self.program.stride:
+        if stride == self.program.stride:
+            return self
+        if self.make_finer is None:
             raise OptionError(
-                f"stride: expected {format_size(self.program.stride)}, the network's own, got {format_size(stride)}"
+                f"stride: expected {format_size(self.program.stride)}, which this file was written for, got "
+                f"{format_size(stride)}; convert the classifier again, or save it as .pt2, which refines after loading"
             )
-        return self
+        finer = self.make_finer(stride)
+        finer.make_finer, finer.memory_bytes = self.make_finer, self.memory_bytes
+        return finer.with_sessions(self._open_session).with_border(self.program.border)
 
     def _run(self, images: Tensor, outputs: Sequence[Output]) -> list[Tensor]:
         program = self.program

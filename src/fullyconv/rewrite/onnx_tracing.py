@@ -19,6 +19,8 @@ from fullyconv.capture.calls import Call, fill_arguments, find_batch_literals, f
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.grid_module import shape_scores
 from fullyconv.rewrite.program import GridCall, WindowedHead
+from fullyconv.rewrite.refined import Route
+from fullyconv.rewrite.traced_fragments import TracedFragments
 
 _TO_THE_END = 2**62
 
@@ -39,7 +41,17 @@ class SharedPart(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Returns scores `(N, d1, ..., Gy, Gx)` and maps `(N, C, H, W)`."""
         program = self.module.program
+        tensors = self._run(images)
+        rows, columns = self._count_windows(images, program.stride)
+        finals = [shape_scores(tensors[output.tensor], output)[..., :rows, :columns]
+                  for output in program.outputs if output.tensor]  # fmt: skip
+        return *finals, *(tensors[name].clone() for name in self.maps)
+
+    def _run(self, images: Tensor) -> dict[str, Tensor]:
+        program = self.module.program
         tensors = _read_weights(self.module)
+        if self.module.route is not None:
+            return self._run_fragments(self.module.route, tensors, images)
         tensors[program.image] = self._align(images)
         for instruction in program.instructions:
             if isinstance(instruction, GridCall):
@@ -47,16 +59,21 @@ class SharedPart(nn.Module):
             else:
                 results = _run(instruction, tensors, images.shape[0])
                 tensors.update(zip(instruction.outputs, results, strict=False))
-        rows, columns = self._count_windows(images, program.stride)
-        finals = [shape_scores(tensors[output.tensor], output)[..., :rows, :columns]
-                  for output in program.outputs if output.tensor]  # fmt: skip
-        return *finals, *(tensors[name].clone() for name in self.maps)
+        return tensors
+
+    def _run_fragments(self, route: Route, weights: dict[str, Tensor], images: Tensor) -> dict[str, Tensor]:
+        """Returns the maps that scores and windows are made of."""
+        program = self.module.program
+        fragments = TracedFragments(route, program.stride, weights, _run)
+        maps = fragments.run(program.image, self._align(images))
+        ends = {*self.maps, *(output.tensor for output in program.outputs if output.tensor)}
+        return {name: fragments.stacking.interleave(maps[name]) for name in ends}
 
     def _align(self, images: Tensor) -> Tensor:
         program = self.module.program
         if not program.align:
             return images
-        sizes = zip(images.shape[2:], program.window, program.stride, strict=True)
+        sizes = zip(images.shape[2:], program.window, program.own_stride, strict=True)
         down, right = ((window - size) % stride for size, window, stride in sizes)
         return F.pad(images, (0, right, 0, down))
 

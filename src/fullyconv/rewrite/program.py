@@ -10,6 +10,7 @@ from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.calls import Call
 from fullyconv.card import Border
 from fullyconv.graph import Pair
+from fullyconv.refine.edges import Edge
 from fullyconv.refine.slides import Slide
 
 
@@ -32,10 +33,12 @@ class StepCalls:
 
     Attributes:
         calls: how many they are; the last one makes the step's output.
+        edge: what the step makes of a map's end.
         slide: how the step makes cells coarser or finer; None where it does not.
     """
 
     calls: int
+    edge: Edge
     slide: Slide | None = None
 
 
@@ -126,9 +129,16 @@ class OnnxProgram(GridProgram):
         head: the windowed part, None in tier 1.
         dtype: of the images, as numpy calls it.
         bytes_per_pixel: about what running it takes for each pixel of the image.
+        made_at: the network's own stride where `stride` is finer, else None.
     """
 
     names: Mapping[str, str]
     head: OnnxHead | None
     dtype: str
     bytes_per_pixel: int
+    made_at: Pair | None = None
+
+    @property
+    def own_stride(self) -> Pair:
+        """Pixels between neighbouring scores at the network's own stride."""
+        return self.made_at or self.stride

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 
 from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
+from fullyconv.refine.edges import Edge
 from fullyconv.refine.fragments import Fragments
 from fullyconv.refine.lattice import Lattice, Split, UnreachableError, split_axis
 from fullyconv.refine.slides import Slide
-from fullyconv.rewrite.program import GridCall, Instruction, Program
+from fullyconv.rewrite.program import GridCall, Instruction, Program, StepCalls
 
 Lattices = tuple[Lattice, Lattice]
 Maps = dict[str, Fragments]
@@ -26,6 +27,7 @@ class Stage:
         instructions: in order.
         reads: the maps that they read.
         makes: the maps that are left.
+        edge: what it makes of a map's end.
         slide: how a strided step slides; None for any other.
         splits: how it becomes fragments, along both axes.
     """
@@ -33,6 +35,7 @@ class Stage:
     instructions: tuple[Instruction, ...]
     reads: tuple[str, ...]
     makes: tuple[str, ...]
+    edge: Edge
     slide: Slide | None = None
     splits: tuple[Split, Split] | None = None
 
@@ -58,25 +61,30 @@ def make_route(program: Program, step: Pair) -> Route:
     """
     lattices: dict[str, Lattices] = {program.image: (Lattice(), Lattice())}
     stages = []
-    for instructions, slide in _group(program):
+    for instructions, step_calls in _group(program):
+        slide = step_calls.slide
         reads = _list_reads(instructions, lattices)
-        joined = _join([lattices[name] for name in reads])
+        joined = join_lattices([lattices[name] for name in reads])
         makes, splits = _list_outputs(instructions[-1]), None
         if slide is not None:
-            splits = _split(joined, slide, step)
+            splits = split_lattices(joined, slide, step)
             joined = (splits[0].after, splits[1].after)
         lattices.update(dict.fromkeys(makes, joined))
-        stages.append(Stage(instructions, reads, makes, slide, splits))
+        stages.append(Stage(instructions, reads, makes, step_calls.edge, slide, splits))
     return Route(tuple(stages), lattices)
 
 
 def list_steps(program: Program) -> tuple[list[int], list[int]]:
     """Returns the distances of windows that fragments can serve along each axis, from the program's own down to 1."""
-    own = program.own_stride
+    return list_reachable(program.own_stride, lambda step: make_route(program, step))
+
+
+def list_reachable(own: Pair, make: Callable[[Pair], object]) -> tuple[list[int], list[int]]:
+    """Returns the distances along each axis, from `own` down to 1, for which `make` can make a route."""
 
     def fits(step: Pair) -> bool:
         try:
-            make_route(program, step)
+            make(step)
         except UnreachableError:
             return False
         return True
@@ -91,7 +99,16 @@ def check_step(program: Program, step: Pair) -> None:
     Raises:
         OptionError: they cannot; the message lists what is possible.
     """
-    rows, columns = list_steps(program)
+    check_reachable(list_steps(program), step)
+
+
+def check_reachable(reachable: tuple[list[int], list[int]], step: Pair) -> None:
+    """Checks that a step is one of those listed.
+
+    Raises:
+        OptionError: it is not; the message lists what is possible.
+    """
+    rows, columns = reachable
     if step[0] not in rows or step[1] not in columns:
         raise OptionError(
             f"stride: expected {_list(columns)} pixels across and {_list(rows)} down, or multiples of the largest when "
@@ -103,11 +120,11 @@ def _list(sizes: Sequence[int]) -> str:
     return ", ".join(map(str, sizes[:-1])) + " or " * (len(sizes) > 1) + str(sizes[-1])
 
 
-def _group(program: Program) -> Iterator[tuple[tuple[Instruction, ...], Slide | None]]:
-    """Yields the instructions of each step, and how it slides."""
+def _group(program: Program) -> Iterator[tuple[tuple[Instruction, ...], StepCalls]]:
+    """Yields the instructions of each step, and what is known of it."""
     start = 0
     for step in program.steps:
-        yield program.instructions[start : start + step.calls], step.slide
+        yield program.instructions[start : start + step.calls], step
         start += step.calls
 
 
@@ -125,13 +142,19 @@ def _list_outputs(instruction: Instruction) -> tuple[str, ...]:
     return (instruction.output,) if isinstance(instruction, GridCall) else instruction.outputs
 
 
-def _join(lattices: Sequence[Lattices]) -> Lattices:
+def join_lattices(lattices: Sequence[Lattices]) -> Lattices:
+    """Returns where the cells of something made of several maps lie."""
     rows, columns = (
         Lattice(lattices[0][axis].stride, lcm(*(pair[axis].period for pair in lattices))) for axis in (0, 1)
     )
     return rows, columns
 
 
-def _split(before: Lattices, slide: Slide, step: Pair) -> tuple[Split, Split]:
+def split_lattices(before: Lattices, slide: Slide, step: Pair) -> tuple[Split, Split]:
+    """Returns how an operation that slides becomes fragments along both axes.
+
+    Raises:
+        UnreachableError: fragments do not lie at multiples of `step`.
+    """
     rows, columns = (split_axis(before[axis], slide.stride[axis], slide.finer[axis], step[axis]) for axis in (0, 1))
     return rows, columns

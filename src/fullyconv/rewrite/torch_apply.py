@@ -12,9 +12,10 @@ import torch
 
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
 from fullyconv.analyze.rearrangement import Indices
-from fullyconv.capture.calls import Call, Ref, find_batch_literals, map_arg
+from fullyconv.capture.calls import Call, Ref, find_batched, map_arg
 from fullyconv.capture.liveness import count_live_values
-from fullyconv.capture.torch_export import CapturedModel
+from fullyconv.capture.torch_export import CapturedModel, make_array
+from fullyconv.refine.edges import find_edge
 from fullyconv.refine.slides import find_slide
 from fullyconv.rewrite.dense_module import RESERVED
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
@@ -51,7 +52,9 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
         weights = tuple(None if used is None else Ref(store.add(used, step)) for used in step.weights)
         lowered = lower_step(Lowering(step, step.op, inputs, weights, captured.calls[step.node]))
         instructions += lowered
-        steps.append(StepCalls(len(lowered), find_slide(step.op)))
+        kernel = store.weights[weights[0].name].shape[2:] if weights and weights[0] is not None else ()
+        edge = find_edge(step.op, (kernel[0], kernel[1]) if len(kernel) == 2 else (1, 1))
+        steps.append(StepCalls(len(lowered), edge, find_slide(step.op)))
     head = _make_head(plan, captured, store) if plan.windowed else None
     program = Program(
         image=captured.graph.image.name,
@@ -76,6 +79,7 @@ class _WeightStore:
         self.weights: dict[str, torch.Tensor] = {}
         self.parameters: set[str] = set()
         self._captured = captured
+        self._computed = _compute_read(captured)  # for this dense network only, which may keep them
         self._names: dict[Weight | ShiftedBias, str] = {}
 
     def add(self, weight: Weight | ShiftedBias | Indices, step: Step | None) -> str:
@@ -102,18 +106,27 @@ class _WeightStore:
         return name
 
     def _make(self, weight: Weight | ShiftedBias) -> torch.Tensor:
-        tensors = self._captured.tensors
         if isinstance(weight, Weight) and weight.is_plain:
-            return tensors[weight.source].clone()
+            tensor = self._find(weight.source)
+            return tensor.clone() if weight.source in self._captured.tensors.stored else tensor
         if isinstance(weight, Weight) and not weight.is_computed:
-            return _reorder(tensors[weight.source], weight)
-        origin = tensors[weight.source if isinstance(weight, Weight) else weight.weight.source]
+            return _reorder(self._find(weight.source), weight)
+        origin = self._find(weight.source if isinstance(weight, Weight) else weight.weight.source)
 
         def read(name: str) -> Any:
-            return self._captured.graph.constants[name].read()
+            return make_array(self._find(name))
 
         array = make_weight(weight, read) if isinstance(weight, Weight) else make_shifted_bias(weight, read)
         return torch.from_numpy(np.array(array, order="C")).to(origin)
+
+    def _find(self, name: str) -> torch.Tensor:
+        return self._computed[name] if name in self._computed else self._captured.tensors[name]
+
+
+def _compute_read(captured: CapturedModel) -> dict[str, torch.Tensor]:
+    """Returns the computed constants that operations on the image read."""
+    calls = (captured.calls[node.name] for node in captured.graph.nodes)
+    return captured.tensors.compute({name for call in calls for name in call.references()})
 
 
 def _avoid_reserved(name: str) -> str:
@@ -136,6 +149,7 @@ def _reorder(source: torch.Tensor, weight: Weight) -> torch.Tensor:
 def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> WindowedHead:
     """Returns the original calls of the windowed nodes, with what they read beside the cuts."""
     producers = {output: name for name, call in captured.calls.items() for output in call.outputs}
+    batched = find_batched(captured.calls[name] for name in captured.tensors.calls)
     names = {cut.value: cut.value for cut in plan.cuts}
     calls: dict[str, Call] = {}
 
@@ -148,10 +162,10 @@ def _make_head(plan: Plan, captured: CapturedModel, store: _WeightStore) -> Wind
         calls[node] = _rename(call, names)
 
     def resolve(reference: str) -> None:
-        if reference not in captured.tensors:
-            raise AssertionError(f"{reference} is read on windows but neither cut nor computed there")
-        if reference in producers and _depends_on_batch(reference, captured, producers):
+        if reference in batched:
             include(producers[reference])
+        elif reference not in captured.tensors:
+            raise AssertionError(f"{reference} is read on windows but neither cut nor computed there")
         else:
             names[reference] = store.add(Weight(reference), None)
 
@@ -168,16 +182,6 @@ def _count_values(captured: CapturedModel) -> dict[str, int]:
     graph = captured.graph
     values = (graph.image, *(value for node in graph.nodes for value in node.outputs))
     return {value.name: -(-prod(value.shape) // graph.batch) for value in values}
-
-
-def _depends_on_batch(name: str, captured: CapturedModel, producers: Mapping[str, str]) -> bool:
-    """Returns whether a constant was made with the captured batch size in its arguments."""
-    if name not in producers:
-        return False
-    call = captured.calls[producers[name]]
-    return any(find_batch_literals((call.args, tuple(call.kwargs.values())))) or any(
-        _depends_on_batch(reference, captured, producers) for reference in call.references()
-    )
 
 
 def _rename(call: Call, names: Mapping[str, str]) -> Call:

@@ -13,7 +13,7 @@ from torch import nn
 from fullyconv.analyze import Plan, make_plan
 from fullyconv.capture.batching import MIXES_BATCH, mixes_batch
 from fullyconv.capture.export import find_input
-from fullyconv.capture.torch_export import CapturedModel, capture, free_batch
+from fullyconv.capture.torch_export import CapturedModel, capture_on, free_batch
 from fullyconv.card import ModelCard
 from fullyconv.errors import FollowError, OptionError
 from fullyconv.graph import Graph, Pair
@@ -97,8 +97,9 @@ def measure_tradeoff(
         ImageError: an image cannot be read, or is too small.
     """
     original = open_original(model)
-    captured = capture(original, window, card.channels if card else None)
-    if mixes_batch(original, find_input(original, window, captured.graph.image.shape[1])):
+    image = find_input(original, window, card.channels if card else None)
+    captured = capture_on(original, image)
+    if mixes_batch(original, image):
         raise FollowError(f"there are no places to choose from: {MIXES_BATCH}")
     captured = free_batch(captured, original)
     card = card or ModelCard(window, captured.graph.image.shape[1])

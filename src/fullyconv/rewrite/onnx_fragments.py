@@ -1,0 +1,66 @@
+"""What a network on a finer grid must be so that it has an ONNX form: decided before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import gcd
+
+from fullyconv.analyze.plan import Cut
+from fullyconv.errors import ModelError
+from fullyconv.graph import Pair
+from fullyconv.refine.edges import Edge
+from fullyconv.refine.lattice import Lattice
+
+Lattices = tuple[Lattice, Lattice]
+
+_ADVICE = "save the network as .pt2, or choose a coarser stride"
+
+
+def check_edges(edges: Iterable[tuple[str, Edge, Lattices]], step: Pair) -> None:
+    """Checks that no step looks for the last cells of a map that is in fragments: in one tensor all end as one.
+
+    Args:
+        edges: of each step its name, what it makes of a map's end, and where the cells of what it reads lie.
+        step: pixels between neighbouring scores.
+
+    Raises:
+        ModelError: a step does.
+    """
+    for name, edge, lattices in edges:
+        if edge.reason and not _is_whole(lattices, step):
+            raise ModelError(f"{name}: no ONNX form at a stride of {step[1]}x{step[0]}: {edge.reason}; {_ADVICE}")
+
+
+def check_scores(lattices: Mapping[str, Lattices], outputs: Iterable[str], step: Pair) -> None:
+    """Checks that neighbouring scores lie in neighbouring fragments.
+
+    Raises:
+        ModelError: they do not.
+    """
+    for name in outputs:
+        for lattice, size in zip(lattices[name], step, strict=True):
+            if lattice.stride != lattice.period or lattice.period % size:
+                raise ModelError(f"{name}: no ONNX form at this stride: its cells lie closer than scores; {_ADVICE}")
+
+
+def loosen_cuts(cuts: tuple[Cut, ...], lattices: Mapping[str, Lattices], step: Pair) -> tuple[Cut, ...]:
+    """Returns where windows are cut that lie closer together, from maps that are not in fragments.
+
+    Raises:
+        ModelError: a map is.
+    """
+    for cut in cuts:
+        if not _is_whole(lattices[cut.tensor], step):
+            raise ModelError(
+                f"{cut.value}: no ONNX form at a stride of {step[1]}x{step[0]}: its windows would be cut from "
+                f"fragments; {_ADVICE}"
+            )
+    return tuple(
+        replace(cut, step=(step[0] // lattices[cut.tensor][0].stride, step[1] // lattices[cut.tensor][1].stride))
+        for cut in cuts
+    )
+
+
+def _is_whole(lattices: Lattices, step: Pair) -> bool:
+    return all(lattice.period == gcd(lattice.period, size) for lattice, size in zip(lattices, step, strict=True))

@@ -1,0 +1,83 @@
+"""A dense network from PyTorch on a finer grid, in a form that torch's tracing exporter follows at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from fullyconv.capture.calls import Call
+from fullyconv.graph import Pair
+from fullyconv.refine.stacks import Stack, Stacking
+from fullyconv.rewrite.loosening import loosen_step
+from fullyconv.rewrite.program import GridCall, Instruction
+from fullyconv.rewrite.refined import Route, Stage
+from fullyconv.rewrite.traced_algebra import TracedAlgebra
+
+RunCall = Callable[[Call, dict[str, Tensor], Any], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class TracedFragments:
+    """A route on fragments that lie in one tensor.
+
+    Attributes:
+        route: what runs.
+        step: pixels between neighbouring scores, `(y, x)`.
+        weights: by name.
+        run_call: runs one call on tensors and a number of images.
+    """
+
+    route: Route
+    step: Pair
+    weights: dict[str, Tensor]
+    run_call: RunCall
+    stacking: Stacking[Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Makes what writes between the stages."""
+        object.__setattr__(self, "stacking", Stacking(TracedAlgebra(), self.step))
+
+    def run(self, name: str, images: Tensor) -> dict[str, Stack[Tensor]]:
+        """Returns all maps.
+
+        Args:
+            name: of the image.
+            images: `(N, C, H, W)`.
+        """
+        maps: dict[str, Stack[Tensor]] = {name: self.stacking.begin(images)}
+        for stage in self.route.stages:
+            lattices = [self.route.lattices[read] for read in stage.reads]
+            read = self.stacking.match([maps[read] for read in stage.reads], lattices)
+            made = self._run_stage(stage, read)
+            maps.update({
+                name: self.stacking.split(tensor, read[0], stage.edge, stage.splits)
+                for name, tensor in zip(stage.makes, made, strict=True)
+            })  # fmt: skip
+        return maps
+
+    def _run_stage(self, stage: Stage, read: Sequence[Stack[Tensor]]) -> list[Tensor]:
+        factors = (1, 1) if stage.splits is None else (stage.splits[0].factor, stage.splits[1].factor)
+        if stage.edge.average is not None and (factors != (1, 1) or not read[0].is_whole):
+            (call,) = stage.instructions
+            assert isinstance(call, Call)  # a pool
+            stride = (call.args[2][0] // factors[0], call.args[2][1] // factors[1])
+            return [self.stacking.average(read[0], stage.edge, tuple(call.args[1]), stride)]
+        instructions: Sequence[Instruction] = stage.instructions
+        if factors != (1, 1):
+            assert stage.slide is not None  # only what slides has phases
+            instructions = loosen_step(stage.instructions, stage.slide, factors)
+        return self._run_calls(instructions, stage, [self.stacking.fill(map_, stage.edge) for map_ in read])
+
+    def _run_calls(self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Tensor]) -> list[Tensor]:
+        known = {**self.weights, **dict(zip(stage.reads, read, strict=True))}
+        for instruction in instructions:
+            if isinstance(instruction, GridCall):
+                rows, columns = instruction.step
+                known[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
+            else:
+                made = self.run_call(instruction, known, read[0].shape[0])
+                known.update(zip(instruction.outputs, made, strict=False))
+        return [known[name] for name in stage.makes]
