@@ -138,32 +138,6 @@ LOCAL = {  # name: nodes, features, weights
         3,
         {},
     ),
-    "resize by whole scales": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 1], np.float32)},
-    ),
-    "resize to a size, by the nearest centres": (
-        [helper.make_node("Resize", ["m", "", "", "sizes"], ["r"], axes=[2, 3]), node("Tanh", "r", "t"), *pooled("t")],
-        6,
-        {"sizes": np.array([16, 12])},
-    ),
-    "resize of named axes": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"], axes=[-1]), node("Tanh", "r", "t"), *pooled("t")],
-        6,
-        {"scales": np.array([2], np.float32)},
-    ),
-    "resize that does nothing": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"]), *pooled("r")],
-        6,
-        {"scales": np.ones(4, np.float32)},
-    ),
 }
 
 REFUSED = {  # name: nodes, features, weights, reason
@@ -185,100 +159,6 @@ REFUSED = {  # name: nodes, features, weights, reason
         "may mix",
     ),
     "softmax of rows": ([node("Softmax", "m", "r", axis=2), *pooled("r")], 6, {}, "its sum runs over positions"),
-    "resize to more than a whole factor": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"]), node("Tanh", "r", "t"), *pooled("t")],
-        6,
-        {"scales": np.array([1, 1, 1.5, 1.5], np.float32)},
-        "by no whole factor",
-    ),
-    "resize by a factor that only rounds to a whole one": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"]), node("Tanh", "r", "t"), *pooled("t")],
-        6,
-        {"scales": np.array([1, 1, 2.01, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize from corner to corner": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], mode="linear", coordinate_transformation_mode="align_corners"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize to the nearest from corner to corner": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], coordinate_transformation_mode="align_corners"),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize that rounds to the next cell": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], coordinate_transformation_mode="asymmetric", nearest_mode="ceil"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize from the cells' beginnings": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], mode="linear", coordinate_transformation_mode="asymmetric"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize by another coefficient": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="cubic", cubic_coeff_a=-0.5),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize without what lies outside": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="cubic", exclude_outside=1),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize of the channels too": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"], axes=[1, 2]), node("Tanh", "r", "t"), *pooled("t")],
-        12,
-        {"scales": np.array([2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize with a filter": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="linear", antialias=1),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
     "older order of depth to space": (
         [node("Concat", "m m", "d", axis=1), node("DepthToSpace", "d", "r", blocksize=2), *pooled("r")],
         3,
