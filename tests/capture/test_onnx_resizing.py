@@ -37,101 +37,24 @@ LOCAL = {  # name: nodes, features, weights
     ),
 }
 
-REFUSED = {  # name: nodes, features, weights, reason
-    "resize to more than a whole factor": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"]), node("Tanh", "r", "t"), *pooled("t")],
-        6,
-        {"scales": np.array([1, 1, 1.5, 1.5], np.float32)},
-        "by no whole factor",
-    ),
-    "resize by a factor that only rounds to a whole one": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"]), node("Tanh", "r", "t"), *pooled("t")],
-        6,
-        {"scales": np.array([1, 1, 2.01, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize from corner to corner": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], mode="linear", coordinate_transformation_mode="align_corners"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize to the nearest from corner to corner": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], coordinate_transformation_mode="align_corners"),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize that rounds to the next cell": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], coordinate_transformation_mode="asymmetric", nearest_mode="ceil"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize from the cells' beginnings": (
-        [
-            helper.make_node(
-                "Resize", ["m", "", "scales"], ["r"], mode="linear", coordinate_transformation_mode="asymmetric"
-            ),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize by another coefficient": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="cubic", cubic_coeff_a=-0.5),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize without what lies outside": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="cubic", exclude_outside=1),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize of the channels too": (
-        [helper.make_node("Resize", ["m", "", "scales"], ["r"], axes=[1, 2]), node("Tanh", "r", "t"), *pooled("t")],
-        12,
-        {"scales": np.array([2, 2], np.float32)},
-        "by no whole factor",
-    ),
-    "resize with a filter": (
-        [
-            helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="linear", antialias=1),
-            node("Tanh", "r", "t"),
-            *pooled("t"),
-        ],
-        6,
-        {"scales": np.array([1, 1, 2, 2], np.float32)},
-        "by no whole factor",
-    ),
+
+def resize(features: int = 6, scales: tuple[float, ...] = (1, 1, 2, 2), **attributes: object) -> tuple:
+    """Returns a case: a map resized, something after it, and why it runs on windows."""
+    nodes = [helper.make_node("Resize", ["m", "", "scales"], ["r"], **attributes), node("Tanh", "r", "t"), *pooled("t")]
+    return nodes, features, {"scales": np.array(scales, np.float32)}, "by no whole factor"
+
+
+REFUSED = {
+    "to more than a whole factor": resize(scales=(1, 1, 1.5, 1.5)),
+    "by a factor that only rounds to a whole one": resize(scales=(1, 1, 2.01, 2)),
+    "from corner to corner": resize(mode="linear", coordinate_transformation_mode="align_corners"),
+    "to the nearest from corner to corner": resize(coordinate_transformation_mode="align_corners"),
+    "that rounds to the next cell": resize(coordinate_transformation_mode="asymmetric", nearest_mode="ceil"),
+    "from the cells' beginnings": resize(mode="linear", coordinate_transformation_mode="asymmetric"),
+    "by another coefficient": resize(mode="cubic", cubic_coeff_a=-0.5),
+    "without what lies outside": resize(mode="cubic", exclude_outside=1),
+    "of the channels too": resize(12, (2, 2), axes=[1, 2]),
+    "with a filter": resize(mode="linear", antialias=1),
 }
 
 

@@ -81,6 +81,6 @@ def test_both_know_the_same_stride(op):
 def test_no_kind_of_step_is_forgotten():
     """A new step that slides needs a place in both tables; one that works cell by cell needs none."""
     from fullyconv.refine.edges import _EDGES
-    from fullyconv.refine.slides import _SLIDES
+    from fullyconv.refine.slides import _SLIDING
 
-    assert set(_SLIDES) - {Conv} <= set(_EDGES) <= set(_LOWERINGS) | {Upsample}
+    assert _SLIDING - {Conv} <= set(_EDGES) <= set(_LOWERINGS) | {Upsample}

@@ -7,14 +7,14 @@ import pytest
 from fullyconv.analyze.plan import BinPool, CropMap, ToGrid
 from fullyconv.analyze.rearrangement import FoldMap, UnfoldMap
 from fullyconv.graph import Conv, Opaque, WindowPool
-from fullyconv.refine.slides import _CELL_BY_CELL, _SLIDES, Slide, find_slide
+from fullyconv.refine.slides import _CELL_BY_CELL, _SLIDING, Slide, find_slide
 from fullyconv.rewrite.torch_steps import _LOWERINGS
 
 CONV = Conv((2, 1), ((1, 1), (1, 1)), (1, 1), 1)
 
 
 def test_every_step_is_known() -> None:
-    assert set(_LOWERINGS) == _CELL_BY_CELL | set(_SLIDES)
+    assert set(_LOWERINGS) == _CELL_BY_CELL | _SLIDING
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 import fullyconv
 from fullyconv import DenseModel
 from fullyconv.capture.footprint import LargestOperation
-from fullyconv.errors import OptionError
+from fullyconv.errors import ModelError, OptionError
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.refined import list_steps
@@ -123,11 +123,6 @@ def test_groups_of_fragments_bound_the_memory() -> None:
     assert largest[1] < largest[0] / 3
 
 
-def test_networks_without_fragments_have_no_groups() -> None:
-    dense = fullyconv.convert(build("perceptron"), ZOO["perceptron"].window, windowed_from="image")
-    assert dense.with_fragment_memory(9).grid == dense.grid
-
-
 def test_every_pixel_of_an_unpadded_network_is_its_crop() -> None:
     """Stride 1 on an image of 160 x 200 pixels: all windows, against the classifier itself."""
     torch.manual_seed(0)
@@ -195,6 +190,17 @@ def test_refined_borders_have_the_coarse_scores_among_theirs(border) -> None:
     check_close([map_[..., ::2, ::2] for map_ in run(fine, image)], run(dense, image))
 
 
+def test_a_finer_grid_is_not_compiled_and_says_so() -> None:
+    dense = convert("plain")
+    message = "torch-compiled: expected a network on its own grid, got a finer one; choose another runtime"
+    with pytest.raises(ModelError, match=message):
+        dense.refine(2).on("torch-compiled")
+    with pytest.raises(ModelError, match=message):
+        dense.on("torch-compiled").refine(2)
+    image = draw(dense)
+    check_close(run(dense.refine(2).on("torch-channels-last"), image), run(dense.refine(2), image))
+
+
 def test_crops_lie_anywhere() -> None:
     class Deciding(nn.Module):
         """Cannot be followed."""
@@ -206,6 +212,7 @@ def test_crops_lie_anywhere() -> None:
     assert isinstance(dense.module, CropModule)
     image = torch.randn(1, 2, 9, 13)
     assert torch.equal(dense.refine((3, 2))(image), dense.refine(1)(image)[..., ::3, ::2])
+    assert dense.with_fragment_memory(9) is dense  # there are none
     with pytest.raises(OptionError, match="stride: expected at least 1 pixel, got 1x0"):
         dense.refine((0, 1))
 

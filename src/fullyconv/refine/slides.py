@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.likeness import CosineSimilarity, Distance
@@ -28,6 +26,7 @@ from fullyconv.analyze.plan import (
 )
 from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, TakeChannels, UnfoldMap
 from fullyconv.graph import ChannelAffine, Concat, Conv, Operation, Pad, Pair, PRelu, Softmax, Upsample, WindowPool
+from fullyconv.refine.edges import find_edge
 
 _ONE = (1, 1)
 
@@ -37,6 +36,9 @@ _CELL_BY_CELL = frozenset({
     CosineSimilarity, Distance, Multiply, Original, Pad, PRelu, ShuffleChannels, SliceChannels, SlidingNorm,
     SlidingPool, SlidingStatistic, Softmax, TakeChannels,
 })  # fmt: skip
+
+# Its edge says how each of these slides.
+_SLIDING = frozenset({BinPool, Conv, CropMap, FoldMap, ToGrid, UnfoldMap, Upsample, WindowPool, WindowStatistic})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +64,9 @@ def find_slide(op: Operation) -> Slide | None:
     """
     if type(op) in _CELL_BY_CELL:
         return None
-    find = _SLIDES.get(type(op))
-    if find is None:
+    if type(op) not in _SLIDING:
         raise LookupError(f"{type(op).__name__}: not known how it changes the cells of a map")
-    slide = find(op)
+    rows, columns = find_edge(op).along  # a convolution's kernel does not matter for its stride
+    ceil = (rows, columns) if rows.ceil or columns.ceil else None
+    slide = Slide((rows.stride, columns.stride), (rows.finer, columns.finer), ceil)
     return slide if slide != Slide() else None
-
-
-def _find_pool(op: WindowPool) -> Slide:
-    if op.stride == _ONE or not op.ceil_mode:
-        return Slide(op.stride)
-    rows, columns = (
-        Sliding((kernel - 1) * dilation + 1, stride, before, after, ceil=True)
-        for kernel, dilation, stride, (before, after) in zip(op.kernel, op.dilation, op.stride, op.padding, strict=True)
-    )
-    return Slide(op.stride, ceil=(rows, columns))
-
-
-_SLIDES: Mapping[type, Callable[[Any], Slide]] = {
-    BinPool: lambda op: Slide(op.stride),
-    Conv: lambda op: Slide(op.stride),
-    CropMap: lambda op: Slide(op.step),
-    FoldMap: lambda op: Slide(op.block),
-    ToGrid: lambda op: Slide(op.step),
-    UnfoldMap: lambda op: Slide(finer=op.block),
-    Upsample: lambda op: Slide(finer=op.times),
-    WindowPool: _find_pool,
-    WindowStatistic: lambda op: Slide(op.stride),
-}

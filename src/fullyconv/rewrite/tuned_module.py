@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fullyconv.analyze.plan import Output
 from fullyconv.capture.calls import Call
+from fullyconv.errors import ModelError
 from fullyconv.graph import Pair
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.grid_module import GridModule
@@ -44,7 +45,12 @@ class TunedModule(GridModule):
     network: DenseModule
 
     def __init__(self, network: DenseModule, runtime: Runtime) -> None:
-        """Takes a network, which is not changed."""
+        """Takes a network, which is not changed.
+
+        Raises:
+            ModelError: it is to be compiled on a grid finer than its own, where sizes differ from part to part.
+        """
+        _check_form(network.program, runtime)
         super().__init__(network.program)
         self.memory_bytes = network.memory_bytes
         self.runtime = runtime
@@ -62,6 +68,7 @@ class TunedModule(GridModule):
 
     def refine(self, stride: Pair) -> Self:  # noqa: D102 - see GridModule
         network = self.network.refine(stride)
+        _check_form(network.program, self.runtime)
         other = copy.copy(self)
         other.program = replace(self.program, stride=stride)
         other._modules = {"network": network}
@@ -74,6 +81,11 @@ class TunedModule(GridModule):
         with computing(self.runtime), _silence(self.runtime):
             maps = self.network.list_outputs(given, outputs)
         return [_bring_back(values, images) for values in maps]
+
+
+def _check_form(program: Program, runtime: Runtime) -> None:
+    if runtime.form == "compiled" and program.stride != program.own_stride:
+        raise ModelError("torch-compiled: expected a network on its own grid, got a finer one; choose another runtime")
 
 
 def _compile_shared(network: DenseModule) -> None:
