@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ModelError,
         OptionError,
         OutputError,
+        RegionError,
     )
     from fullyconv.grid import Grid
     from fullyconv.images import prepare
@@ -44,6 +45,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "Preprocessing",
+    "RegionError",
     "VerifyReport",
     "__version__",
     "convert",

@@ -2,6 +2,7 @@
 
     FullyconvError
     ├── ImageError          an image cannot be read, or does not suit the network
+    │   └── RegionError     a part of an image cannot be read; the rest of it may be fine
     ├── ModelError          a model file or a module cannot be used as it is
     │   └── CaptureError    the model itself fails when it is run at the window
     │       └── FollowError the model runs, but what it does cannot be followed into a graph
@@ -25,6 +26,10 @@ class FullyconvError(Exception):
 
 class ImageError(FullyconvError):
     """An image cannot be read, or does not suit the network."""
+
+
+class RegionError(ImageError):
+    """A part of an image cannot be read, for it is damaged or missing; the rest of it may be fine."""
 
 
 class ModelError(FullyconvError):
