@@ -15,7 +15,7 @@ from fullyconv.cli import COMMANDS
 EXPECTED = {
     "CaptureError", "ConversionReport", "DataError", "DenseModel", "FollowError", "FullyconvError", "Grid",
     "ImageError", "MissingExtraError", "ModelCard", "ModelError", "OptionError", "OutputError", "Preprocessing",
-    "VerifyReport", "__version__", "convert", "load", "prepare", "verify",
+    "RegionError", "VerifyReport", "__version__", "convert", "load", "prepare", "verify",
 }  # fmt: skip
 
 
