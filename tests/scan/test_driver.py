@@ -55,7 +55,7 @@ class Counting:
 
 
 def test_an_interrupted_scan_goes_on_where_it_stopped(dense: DenseModel, tmp_path: Path) -> None:
-    whole = Trial(dense, make_image(SIZE), tmp_path / "whole.zarr", threshold=-10.0)
+    whole = Trial(dense, make_image(SIZE), tmp_path / "whole.zarr", (2, 3), threshold=-10.0)
     tiles = whole.run().tiles
     trial = replace(whole, output=tmp_path / "out.zarr")
     first = Counting(dense, stop_after=3)
@@ -86,7 +86,7 @@ def test_parts_of_a_write_that_was_cut_short_are_removed(dense_with_margins: Den
 
 
 def test_candidates_are_the_peaks_of_the_whole_map(dense: DenseModel, tmp_path: Path) -> None:
-    trial = Trial(dense, make_image(SIZE), tmp_path / "out.zarr", (3, 4), threshold=-10.0)
+    trial = Trial(dense, make_image(SIZE), tmp_path / "out.zarr", (1, 2), threshold=-10.0)
     order = trial.order()
     trial.run()
     scores = trial.read()
@@ -124,13 +124,14 @@ def test_cells_outside_are_nan_and_cost_nothing(dense: DenseModel, tmp_path: Pat
     whole, pixels = trial.read(), sum(seen)
     seen.clear()
     inner = replace(trial, output=tmp_path / "inner.zarr")
-    assert inner.run(wanted=Corner(4, 6)).tiles == 4 < everything
+    assert inner.run(wanted=Corner(2, 3)).tiles == 1 < everything
     got = inner.read()
-    np.testing.assert_allclose(got[:, :4, :6], whole[:, :4, :6], rtol=1e-5, atol=1e-5)
-    got[:, :4, :6] = np.nan
+    np.testing.assert_allclose(got[:, :2, :3], whole[:, :2, :3], rtol=1e-5, atol=1e-5)
+    got[:, :2, :3] = np.nan
     assert np.isnan(got).all()
     assert sum(seen) < pixels
-    assert not (inner.output / "0" / "c" / "0" / "2").exists()
+    chunks = [path.relative_to(inner.output / "0" / "c").parts for path in (inner.output / "0" / "c").rglob("*")]
+    assert {parts[1:] for parts in chunks if len(parts) == 3} == {("0", "0")}
 
 
 def test_log_has_a_line_for_each_tile(dense_with_margins: DenseModel, tmp_path: Path) -> None:
