@@ -58,3 +58,7 @@ class Trial:
         store = ScoreStore.open(self.output)
         _, rows, columns = store.shape
         return store.read((0, rows), (0, columns))
+
+
+def list_files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

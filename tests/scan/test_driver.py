@@ -16,7 +16,7 @@ from fullyconv.scan.driver import name_ledger, run_scan
 from fullyconv.scan.engines import InProcess, TileOutcome
 from fullyconv.scan.ledger import Ledger
 from fullyconv.scan.score_store import ScoreStore
-from scans import Trial, make_image, score_whole
+from scans import Trial, list_files, make_image, score_whole
 
 SIZE = (57, 71)
 
@@ -69,10 +69,6 @@ def test_an_interrupted_scan_goes_on_where_it_stopped(dense: DenseModel, tmp_pat
     again = Counting(dense)
     assert trial.run(engine=again).computed == 0
     assert again.numbers == []
-
-
-def list_files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_parts_of_a_write_that_was_cut_short_are_removed(dense_with_margins: DenseModel, tmp_path: Path) -> None:

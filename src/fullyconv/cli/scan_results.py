@@ -16,7 +16,6 @@ from fullyconv.cli.scan_progress import show_progress
 from fullyconv.detect.from_scan import find_in_scan, keep_detections
 from fullyconv.errors import ImageError, OptionError
 from fullyconv.images.opening import describe_source
-from fullyconv.images.scaled_source import ScaledSpec
 from fullyconv.images.source import SourceSpec
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.scan.driver import ScanOrder, ScanSummary, run_scan
@@ -155,6 +154,8 @@ def scale_to_mpp(image: SourceSpec, microns_per_pixel: float) -> SourceSpec:
     Raises:
         ImageError: it does not say how many it has.
     """
+    from fullyconv.images.scaled_source import ScaledSpec
+
     source = image.open()
     try:
         own, (height, width) = source.microns_per_pixel, source.levels[0].size

@@ -12,18 +12,17 @@ from fullyconv.scan.engines.engine import TileOutcome, run_tile
 from fullyconv.scan.engines.pool import run_on_pool
 from fullyconv.scan.job import ScanJob, TileWork
 
-# How long to wait for a scheduler to answer, and for its first worker.
-_SECONDS = 30
-
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Runs tiles on the workers of the Dask scheduler at `address`, such as `tcp://node1:8786`.
 
-    The workers need fullyconv installed, and the network and the image under the same paths as here.
+    The workers need fullyconv installed, and the network and the image under the same paths as here. So many `seconds`
+    are allowed for the scheduler to answer, and for its first worker.
     """
 
     address: str
+    seconds: float = 30.0
 
     def run(self, job: ScanJob, works: Iterable[TileWork]) -> Generator[TileOutcome]:
         """Yields the outcomes as they come.
@@ -33,7 +32,7 @@ class Cluster:
             OptionError: no scheduler answers there, or it has no workers, or it went away.
         """
         try:
-            yield from run_on_pool(_Pool(self.address), job, works)
+            yield from run_on_pool(_Pool(self.address, self.seconds), job, works)
         except CancelledError:
             raise OptionError(
                 f"{self.address}: the scheduler went away; what is done is kept: start it and give the same "
@@ -42,16 +41,18 @@ class Cluster:
 
 
 class _Pool:
-    def __init__(self, address: str) -> None:
+    attempts_alone = 1  # before Dask gives a tile up it has lost several workers (its allowed-failures)
+
+    def __init__(self, address: str, seconds: float) -> None:
         distributed = require_extra("distributed", "dask")
         self.lost: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         try:
-            self._client: Any = distributed.Client(address, timeout=_SECONDS, set_as_default=False)
+            self._client: Any = distributed.Client(address, timeout=seconds, set_as_default=False)
         except (OSError, ValueError) as error:
             raise OptionError(
                 f"{address}: expected a Dask scheduler, and none answers ({error}); start one, or leave --scheduler out"
             ) from None
-        self._wait_for_workers(address)
+        self._wait_for_workers(address, seconds)
         self._executor = self._client.get_executor(pure=False)
 
     @property
@@ -71,9 +72,9 @@ class _Pool:
         self._executor.shutdown(wait=False)
         self._client.close()
 
-    def _wait_for_workers(self, address: str) -> None:
+    def _wait_for_workers(self, address: str, seconds: float) -> None:
         try:
-            self._client.wait_for_workers(1, timeout=_SECONDS)
+            self._client.wait_for_workers(1, timeout=seconds)
         except TimeoutError:
             self._client.close()
             raise OptionError(f"{address}: the scheduler has no workers; start some and try again") from None

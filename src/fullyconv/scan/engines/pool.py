@@ -2,7 +2,7 @@
 
 When a worker dies, nobody can say which of the tiles under way was to blame. So everything under way is waited for, and
 each tile that was lost runs again, alone. One that is done then was lost by chance: its worker was killed from outside,
-or by its neighbour. One that loses its worker alone, twice, is poison: it is reported and left out, and the scan
+or by its neighbour. One that loses its worker each time, alone, is poison: it is reported and left out, and the scan
 goes on with all others.
 """
 
@@ -17,9 +17,6 @@ from typing import Protocol
 from fullyconv.scan.engines.engine import TileOutcome
 from fullyconv.scan.job import ScanJob, TileWork
 
-# Alone, a tile that is run again has been under way when its worker died; twice more is no chance.
-_ATTEMPTS_ALONE = 2
-
 
 class WorkerPool(Protocol):
     """Workers, wherever they are."""
@@ -27,6 +24,11 @@ class WorkerPool(Protocol):
     @property
     def in_flight(self) -> int:
         """How many tiles to have under way: enough that no worker waits, few enough that memory is bounded."""
+        ...
+
+    @property
+    def attempts_alone(self) -> int:
+        """How often a tile that was lost is run again alone before it counts as what kills the worker."""
         ...
 
     @property
@@ -97,16 +99,12 @@ def _submit(
 
 def _run_alone(pool: WorkerPool, job: ScanJob, work: TileWork) -> TileOutcome:
     reason: BaseException | None = None
-    for _ in range(_ATTEMPTS_ALONE):
+    for _ in range(pool.attempts_alone):
         try:
             return pool.submit(job, work).result()
         except pool.lost as error:
             reason = error
             pool.renew()
     return TileOutcome(
-        work, failure=f"the worker died each time it ran this tile, {_ATTEMPTS_ALONE} times alone ({_name(reason)})"
+        work, failure=f"the worker died each time it ran this tile, also alone ({type(reason).__name__})"
     )
-
-
-def _name(error: BaseException | None) -> str:
-    return type(error).__name__

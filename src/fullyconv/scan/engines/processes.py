@@ -37,6 +37,7 @@ class Processes:
 
 class _Pool:
     lost = (BrokenProcessPool,)
+    attempts_alone = 2  # it was under way when a worker died; twice more is no chance
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
