@@ -9,7 +9,7 @@ from PIL import Image
 from fullyconv.card import ModelCard
 from fullyconv.errors import ImageError
 from fullyconv.grid import Pair
-from fullyconv.images.read import Image8
+from fullyconv.images.pixels import Image8
 
 # ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B, in 1/65536, rounded: the values that grey image files hold
 # when a picture is saved as grey. So a grey crop and the same place in a colour image are the same input.
