@@ -49,7 +49,7 @@ def lay_out(name: str, file: TiffFile) -> tuple[TiffLevel, ...]:
 
 
 def _is_image(series: TiffPageSeries) -> bool:
-    return {"Y", "X"} <= set(series.axes) and series.keyframe.photometric != PHOTOMETRIC.MASK
+    return {"Y", "X"} <= set(series.get_axes(squeeze=False)) and series.keyframe.photometric != PHOTOMETRIC.MASK
 
 
 def _find_smaller(image: TiffPageSeries) -> list[TiffPageSeries]:
@@ -59,7 +59,7 @@ def _find_smaller(image: TiffPageSeries) -> list[TiffPageSeries]:
 
 
 def _gather_pages(name: str, level: TiffPageSeries) -> TiffLevel:
-    axes = zip(level.axes, level.shape, strict=True)
+    axes = zip(level.get_axes(squeeze=False), level.get_shape(squeeze=False), strict=True)
     counted = {axis: int(size) for axis, size in axes if size > 1 and axis not in "YXS"}
     if level.keyframe.imagedepth > 1:
         counted["Z"] = int(level.keyframe.imagedepth)

@@ -20,6 +20,9 @@ from fullyconv.images.tiff_layout import TiffLevel, lay_out
 from fullyconv.images.tiff_rows import RowReader, has_plain_rows
 from fullyconv.images.tiff_scale import read_scale
 from fullyconv.images.tiff_segments import HELD_BYTES, PageReader, SegmentCache, find_dtype, measure_lattice
+from fullyconv.images.turning import Turn, TurnedFetcher, find_turn
+
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class TiffSpec:
     - Of a file with several images, the largest; of unrelated pages of one size, the first.
     - Palettes, CMYK and YCbCr become RGB; where white is 0, that is turned round; values of 1, 2 and 4 bits are
       spread over 0 to 255; colours multiplied by their transparency are divided by it.
-    - The orientation tag is not applied.
+    - The orientation tag is applied, but for maps.
 
     Attributes:
         path: the file.
@@ -79,13 +82,25 @@ def _open(path: Path, file: TiffFile, bands: Bands | None) -> RegionSource:
     levels = lay_out(name, file)
     page = levels[0].keyframe
     colour = plan_colour(name, page, len(levels[0].pages))
-    sizes = measure_levels([level.size for level in levels])
-    place = read_georeference(path) if page.is_geotiff else None
-    stored = Stored(sizes, colour.dtype, colour.bands, colour.usual, read_scale(file, page), place)
+    turn = _find_turn(page)
+    stored = Stored(
+        measure_levels([turn.turn_size(level.size) for level in levels]),
+        colour.dtype,
+        colour.bands,
+        colour.usual,
+        turn.turn_scale(read_scale(file, page)),
+        read_georeference(path) if page.is_geotiff else None,
+    )
     chosen = choose_bands(name, stored, bands)
     for level in levels:
         _check_pieces(name, level.keyframe)
-    return RegionSource(name, stored, chosen, TiffFetcher(file, levels, colour, chosen))
+    fetcher = TurnedFetcher(TiffFetcher(file, levels, colour, chosen), turn, [level.size for level in stored.levels])
+    return RegionSource(name, stored, chosen, fetcher)
+
+
+def _find_turn(page: TiffPage) -> Turn:
+    """Returns how the image becomes upright; maps lie as their georeference says, whatever the tag."""
+    return Turn() if page.is_geotiff else find_turn(int(page.tags.valueof(_ORIENTATION, 1)))
 
 
 def _check_pieces(name: str, page: TiffPage) -> None:
