@@ -13,6 +13,10 @@ from fullyconv.images.source import Georeference, ImageLevel, PerPixel
 Bands: TypeAlias = tuple[int, ...]
 
 
+class NotByRegionError(ImageError):
+    """The image is whole, but no part of it can be read without decoding far more than is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a file stores.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
+from tifffile import PHOTOMETRIC, TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 from fullyconv.errors import ImageError
 from fullyconv.grid import Pair
 
 # Unrelated pages, of which an image is the first: what tifffile calls the axis that counts them.
 _PAGES = frozenset("IQ")
+# Kinds of files whose levels tifffile knows by their sizes alone.
+_GUESSED = frozenset({"generic", "shaped", "uniform"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,27 @@ def lay_out(name: str, file: TiffFile) -> tuple[TiffLevel, ...]:
     Raises:
         ImageError: the file holds no image, a stack of several planes, or only some of an image's pages.
     """
-    images = [series for series in file.series if {"Y", "X"} <= set(series.axes)]
+    images = [series for series in file.series if _is_image(series)]
     if not images:
         raise ImageError(f"{name}: expected an image, got a TIFF file without one")
     image = max(images, key=lambda series: int(series.keyframe.imagelength) * int(series.keyframe.imagewidth))
-    levels = [_gather_pages(name, level) for level in image.levels]
+    levels = [_gather_pages(name, level) for level in (image, *_find_smaller(image))]
     alike = [level for level in levels if _is_like(level.keyframe, levels[0].keyframe)]
     return tuple(sorted(alike, key=lambda level: -level.size[0] * level.size[1]))
 
 
+def _is_image(series: TiffPageSeries) -> bool:
+    return {"Y", "X"} <= set(series.get_axes(squeeze=False)) and series.keyframe.photometric != PHOTOMETRIC.MASK
+
+
+def _find_smaller(image: TiffPageSeries) -> list[TiffPageSeries]:
+    """Returns the smaller levels; a page that only happens to be half as large as another is none."""
+    is_told = image.kind not in _GUESSED
+    return [level for level in image.levels[1:] if is_told or level.keyframe.is_reduced or level.keyframe.is_subifd]
+
+
 def _gather_pages(name: str, level: TiffPageSeries) -> TiffLevel:
-    axes = zip(level.axes, level.shape, strict=True)
+    axes = zip(level.get_axes(squeeze=False), level.get_shape(squeeze=False), strict=True)
     counted = {axis: int(size) for axis, size in axes if size > 1 and axis not in "YXS"}
     if level.keyframe.imagedepth > 1:
         counted["Z"] = int(level.keyframe.imagedepth)

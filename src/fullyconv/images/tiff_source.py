@@ -10,15 +10,19 @@ from tifffile import TiffFile, TiffPage
 
 from fullyconv.errors import FullyconvError, ImageError
 from fullyconv.grid import Pair
+from fullyconv.images.geo_source import read_georeference
 from fullyconv.images.identity import check_file, identify_file
 from fullyconv.images.region_source import RegionSource, explain
 from fullyconv.images.source import Pixels
-from fullyconv.images.stored import Bands, Stored, choose_bands, measure_levels
+from fullyconv.images.stored import Bands, NotByRegionError, Stored, choose_bands, measure_levels
 from fullyconv.images.tiff_colour import Colour, plan_colour
 from fullyconv.images.tiff_layout import TiffLevel, lay_out
 from fullyconv.images.tiff_rows import RowReader, has_plain_rows
 from fullyconv.images.tiff_scale import read_scale
 from fullyconv.images.tiff_segments import HELD_BYTES, PageReader, SegmentCache, find_dtype, measure_lattice
+from fullyconv.images.turning import Turn, TurnedFetcher, find_turn
+
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class TiffSpec:
     - Of a file with several images, the largest; of unrelated pages of one size, the first.
     - Palettes, CMYK and YCbCr become RGB; where white is 0, that is turned round; values of 1, 2 and 4 bits are
       spread over 0 to 255; colours multiplied by their transparency are divided by it.
-    - The orientation tag is not applied.
+    - The orientation tag is applied, but for maps.
 
     Attributes:
         path: the file.
@@ -56,7 +60,7 @@ class TiffSpec:
         except Exception as error:  # whatever damaged bytes bring about
             raise ImageError(f"{self.path}: the TIFF file cannot be read: {explain(error)}") from None
         try:
-            return _open(self.name, file, self.bands)
+            return _open(self.path, file, self.bands)
         except FullyconvError:
             file.close()
             raise
@@ -73,16 +77,30 @@ class TiffSpec:
         return identify_file(self.path)
 
 
-def _open(name: str, file: TiffFile, bands: Bands | None) -> RegionSource:
+def _open(path: Path, file: TiffFile, bands: Bands | None) -> RegionSource:
+    name = str(path)
     levels = lay_out(name, file)
     page = levels[0].keyframe
     colour = plan_colour(name, page, len(levels[0].pages))
-    sizes = measure_levels([level.size for level in levels])
-    stored = Stored(sizes, colour.dtype, colour.bands, colour.usual, read_scale(file, page))
+    turn = _find_turn(page)
+    stored = Stored(
+        measure_levels([turn.turn_size(level.size) for level in levels]),
+        colour.dtype,
+        colour.bands,
+        colour.usual,
+        turn.turn_scale(read_scale(file, page)),
+        read_georeference(path) if page.is_geotiff else None,
+    )
     chosen = choose_bands(name, stored, bands)
     for level in levels:
         _check_pieces(name, level.keyframe)
-    return RegionSource(name, stored, chosen, TiffFetcher(file, levels, colour, chosen))
+    fetcher = TurnedFetcher(TiffFetcher(file, levels, colour, chosen), turn, [level.size for level in stored.levels])
+    return RegionSource(name, stored, chosen, fetcher)
+
+
+def _find_turn(page: TiffPage) -> Turn:
+    """Returns how the image becomes upright; maps lie as their georeference says, whatever the tag."""
+    return Turn() if page.is_geotiff else find_turn(int(page.tags.valueof(_ORIENTATION, 1)))
 
 
 def _check_pieces(name: str, page: TiffPage) -> None:
@@ -90,7 +108,7 @@ def _check_pieces(name: str, page: TiffPage) -> None:
     lattice = measure_lattice(page)
     piece_bytes = lattice.size[0] * lattice.size[1] * int(page.samplesperpixel) * find_dtype(page).itemsize
     if piece_bytes > HELD_BYTES and not has_plain_rows(page):
-        raise ImageError(
+        raise NotByRegionError(
             f"{name}: expected tiles or strips of at most {HELD_BYTES >> 20} MB, got {piece_bytes >> 20} MB in one, so "
             f"that no part can be read by itself; convert it: {suggest_conversion(name)}"
         )
