@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fullyconv.errors import OptionError
@@ -37,6 +37,7 @@ def count(wanted: np.ndarray, pieces: tuple[Piece, ...]) -> np.ndarray:
     return owners
 
 
+@settings(deadline=None)
 @given(blocks(), costs())
 def test_every_wanted_cell_is_in_exactly_one_piece(wanted, cost):
     pieces = split_wanted(wanted, cost)
@@ -50,6 +51,7 @@ def test_every_wanted_cell_is_in_exactly_one_piece(wanted, cost):
         assert sum(map(cost.count, pieces)) <= cost.count(around)
 
 
+@settings(deadline=None)
 @given(blocks(), costs(), st.integers(0, 50), st.integers(0, 50))
 def test_pieces_are_in_cells_of_the_whole_grid(wanted, cost, i, j):
     moved = tuple(

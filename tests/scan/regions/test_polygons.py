@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Point, Polygon
 
@@ -25,6 +25,7 @@ def test_cells_are_those_whose_centre_is_inside(monkeypatch):
     assert 0 < found.sum() < found.size
 
 
+@settings(deadline=None)  # shapely takes a moment to prepare
 @given(st.integers(0, 98), st.integers(0, 148), st.integers(1, 60), st.integers(1, 60))
 def test_a_block_is_a_part_of_the_whole(i, j, height, width):
     mask = PolygonMask(shapely.union(RING, Point(1000, 100).buffer(70)), PLACEMENT)

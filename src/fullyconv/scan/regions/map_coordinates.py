@@ -45,10 +45,10 @@ def find_pixels(georeference: Georeference, xy: NDArray[np.float64]) -> NDArray[
 
 
 def _project(xy: NDArray[np.float64], start: Any, goal: str, *, name: str) -> NDArray[np.float64]:
-    warp = require_extra("rasterio.warp", "geo")
+    warp, own = require_extra("rasterio.warp", "geo"), require_extra("rasterio._err", "geo")
     try:
         found = np.stack(warp.transform(start, goal, xy[:, 0], xy[:, 1]), axis=1)
-    except Exception as error:  # what PROJ refuses comes as classes that rasterio keeps to itself
+    except own.CPLE_BaseError as error:  # what PROJ refuses comes as classes that rasterio keeps to itself
         reason = str(error)
     else:
         if np.isfinite(found).all():
