@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fullyconv.errors import OptionError
 from fullyconv.grid import Pair, format_size
-from fullyconv.images.read import Image8
+from fullyconv.images.pixels import Image8
 from fullyconv.images.source import ImageLevel, Pixels, Source
 
 # About so many pixels are in memory at once, as floating-point numbers: 48 MiB of RGB.
