@@ -119,7 +119,7 @@ class Scanning:
             FullyconvError: the image cannot be read, or the scan not written.
         """
         target = self._choose_target(describe_source(image, bands=parse_bands(self.options.bands)))
-        settings = self.options.to_settings(self.engine.workers or 1)
+        settings = self.options.to_settings(self.engine.threads)
         plan = plan_scan(self.network, self.dense, target, settings, model_name=self.network.path)
         order = plan.order(output, overwrite=self.overwrite, retry_failed=self.retry_failed)
         order = replace(order, log=self.log)
