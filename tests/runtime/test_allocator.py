@@ -11,6 +11,8 @@ if {keep}:
 def touch(megabytes):
     torch.zeros(megabytes * 2**18)  # freed at once
 touch(64)
+for _ in range(8):
+    touch(48)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(4):
     touch(48)
