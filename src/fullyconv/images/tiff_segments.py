@@ -136,6 +136,8 @@ class PageReader:
     def _decode(self, index: int) -> Pixels:
         keyframe = self._keyframe
         arguments: dict[str, Any] = {}
+        if self._is_left_out(index):
+            return np.full((*self._lattice.size, self._lattice.samples), keyframe.nodata, self._dtype)
         data = self._load(index)
         if keyframe.compression in _JPEGS:
             _check_jpeg(data, has_end=keyframe.jpegheader is None)
@@ -144,6 +146,12 @@ class PageReader:
         if decoded is None:
             raise DamageError("it holds nothing")
         return np.asarray(decoded[0])
+
+    def _is_left_out(self, index: int) -> bool:
+        """Returns whether this is a tile of nothing but "no data", which GDAL leaves out of its files."""
+        offsets, counts = self._page.dataoffsets, self._page.databytecounts
+        is_map = self._keyframe.is_geotiff or self._keyframe.is_gdal
+        return bool(is_map and index < min(len(offsets), len(counts)) and offsets[index] == 0 and counts[index] == 0)
 
     def _load(self, index: int) -> bytes:
         offsets, counts = self._page.dataoffsets, self._page.databytecounts

@@ -99,6 +99,7 @@ def _open(name: str, node: zarr.Array[Any] | zarr.Group, bands: Bands | None) ->
     arrays = tuple(_get_array(name, node, dataset["path"]) for dataset in multiscale["datasets"])
     names = [axis["name"] if isinstance(axis, Mapping) else axis for axis in multiscale.get("axes", ())]
     axes = find_axes(name, names, arrays[0].shape)
+    _check_alike(name, arrays, axes)
     return _describe(name, arrays, axes, bands, read_microns(multiscale, axes))
 
 
@@ -123,6 +124,13 @@ def _get_multiscale(name: str, group: zarr.Group) -> Mapping[str, Any]:
         return found
     inner = ", ".join(sorted(group.keys())[:5]) or "nothing"
     raise ImageError(f"{name}: expected an OME-Zarr image (multiscales), got a group of {inner}; name what is in it")
+
+
+def _check_alike(name: str, arrays: tuple[zarr.Array[Any], ...], axes: Axes) -> None:
+    kinds = [(array.dtype, 1 if axes.channel is None else array.shape[axes.channel]) for array in arrays]
+    if len(set(kinds)) > 1:
+        found = ", ".join(f"{dtype} and {count} channels" for dtype, count in dict.fromkeys(kinds))
+        raise ImageError(f"{name}: expected levels alike, got {found}; write the image again")
 
 
 def _get_array(name: str, group: zarr.Group, path: str) -> zarr.Array[Any]:
