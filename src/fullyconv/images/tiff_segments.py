@@ -19,7 +19,7 @@ HELD_BYTES = 2**28
 _JPEGS = frozenset({6, 7, 34892, 33007})
 _END_OF_IMAGE = b"\xff\xd9"
 
-Key: TypeAlias = tuple[int, int]
+Key: TypeAlias = tuple[int, ...]
 
 
 class DamageError(Exception):
@@ -120,7 +120,7 @@ class PageReader:
             for column in columns:
                 segment = self._get((plane * self._lattice.counts[0] + row) * self._lattice.counts[1] + column)
                 origin = row * self._lattice.size[0], column * self._lattice.size[1]
-                _paste(out, segment[:, :, list(samples)], (origin[0] - origin_yx[0], origin[1] - origin_yx[1]))
+                paste(out, segment[:, :, list(samples)], (origin[0] - origin_yx[0], origin[1] - origin_yx[1]))
 
     def _get(self, index: int) -> Pixels:
         held = self._cache.get((self._key, index))
@@ -186,7 +186,7 @@ class PageReader:
         return f"{kind} {index} (x={x}, y={y}; {method})"
 
 
-def _paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
+def paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
     """Copies the part of `segment` that lies in `out`, where the segment's corner lies at `offset_yx` of `out`."""
     places, parts = [], []
     for offset, length, room in zip(offset_yx, segment.shape[:2], out.shape[:2], strict=True):
