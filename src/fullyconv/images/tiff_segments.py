@@ -120,7 +120,7 @@ class PageReader:
             for column in columns:
                 segment = self._get((plane * self._lattice.counts[0] + row) * self._lattice.counts[1] + column)
                 origin = row * self._lattice.size[0], column * self._lattice.size[1]
-                paste(out, segment[:, :, list(samples)], (origin[0] - origin_yx[0], origin[1] - origin_yx[1]))
+                paste(out, _pick(segment, samples), (origin[0] - origin_yx[0], origin[1] - origin_yx[1]))
 
     def _get(self, index: int) -> Pixels:
         held = self._cache.get((self._key, index))
@@ -194,6 +194,11 @@ def paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
         places.append(slice(start, stop))
         parts.append(slice(start - offset, stop - offset))
     out[places[0], places[1]] = segment[parts[0], parts[1]]
+
+
+def _pick(segment: Pixels, samples: tuple[int, ...]) -> Pixels:
+    """Returns the samples of a segment; without copying it where they are all of them."""
+    return segment if samples == tuple(range(segment.shape[2])) else segment[:, :, list(samples)]
 
 
 def _check_jpeg(data: bytes, *, has_end: bool) -> None:

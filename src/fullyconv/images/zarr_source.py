@@ -14,18 +14,11 @@ from fullyconv.errors import FullyconvError, ImageError
 from fullyconv.grid import Pair
 from fullyconv.images.array_source import arrange
 from fullyconv.images.identity import identify_folder
+from fullyconv.images.listing import is_zarr
 from fullyconv.images.region_source import RegionSource, explain
 from fullyconv.images.source import PerPixel, Pixels
 from fullyconv.images.stored import Bands, Stored, choose_bands, guess_usual, measure_levels
 from fullyconv.images.zarr_axes import Axes, find_axes, guess_names, read_microns
-
-# What marks a folder as a group or an array: of version 3, and of version 2.
-_MARKS = ("zarr.json", ".zgroup", ".zarray")
-
-
-def is_zarr(path: Path) -> bool:
-    """Returns whether a folder holds a group or an array of zarr."""
-    return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
 
 
 @dataclass(frozen=True, slots=True)
