@@ -98,6 +98,12 @@ def test_truncated_file(tmp_path: Path, compression: str | None) -> None:
     check_only_the_last_fails(path, rf"tile 3 .*expected {count} bytes at {offset}, got {count // 2}")
 
 
+def test_a_length_that_no_memory_holds(tmp_path: Path) -> None:
+    path = write(tmp_path, bigtiff=True)
+    change_table(path, "TileByteCounts", 3, 2**31)
+    check_only_the_last_fails(path, "tile 3 .*expected 2147483648 bytes at .* the file is too short")
+
+
 def test_tile_that_is_not_there(tmp_path: Path) -> None:
     path = write(tmp_path)
     change_table(path, "TileByteCounts", 3, 0)

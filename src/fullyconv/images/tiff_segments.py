@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from tifffile import TiffFrame, TiffPage
+from tifffile import FileHandle, TiffFrame, TiffPage
 
 from fullyconv.grid import Pair
 from fullyconv.images.source import Pixels
@@ -157,14 +157,7 @@ class PageReader:
         offsets, counts = self._page.dataoffsets, self._page.databytecounts
         if index >= min(len(offsets), len(counts)) or offsets[index] == 0 or counts[index] == 0:
             raise DamageError("it is missing from the file")
-        file = self._page.parent.filehandle
-        file.seek(offsets[index])
-        data: bytes = file.read(counts[index])
-        if len(data) < counts[index]:
-            raise DamageError(
-                f"expected {counts[index]} bytes at {offsets[index]}, got {len(data)}: the file is too short"
-            )
-        return data
+        return read_bytes(self._page.parent.filehandle, offsets[index], counts[index])
 
     def _check(self, index: int, segment: Pixels) -> Pixels:
         """Checks that a segment has all the pixels of its part of the page."""
@@ -184,6 +177,19 @@ class PageReader:
         y, x = row * self._lattice.size[0], column * self._lattice.size[1]
         method = getattr(self._keyframe.compression, "name", self._keyframe.compression)
         return f"{kind} {index} (x={x}, y={y}; {method})"
+
+
+def read_bytes(file: FileHandle, offset: int, count: int) -> bytes:
+    """Returns `count` bytes of a file; however large a damaged table says that they are, no more memory is taken.
+
+    Raises:
+        DamageError: the file is too short.
+    """
+    file.seek(offset)
+    data: bytes = file.read(min(count, max(0, file.size - offset)))
+    if len(data) < count:
+        raise DamageError(f"expected {count} bytes at {offset}, got {len(data)}: the file is too short")
+    return data
 
 
 def paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
