@@ -151,6 +151,12 @@ def test_what_it_cannot_give(tmp_path: Path) -> None:
     (tmp_path / "text.tif").write_text("these are words")
     with pytest.raises(ImageError, match=r"text\.tif: the image cannot be read: .*not recognized"):
         GeoSpec(tmp_path / "text.tif").open()
+    (tmp_path / "mixed.vrt").write_text(
+        '<VRTDataset rasterXSize="9" rasterYSize="9"><VRTRasterBand dataType="Byte" band="1"/>'
+        '<VRTRasterBand dataType="UInt16" band="2"/></VRTDataset>'
+    )
+    with pytest.raises(ImageError, match="expected bands of one kind, got uint8, uint16; save those that are meant"):
+        GeoSpec(tmp_path / "mixed.vrt").open()
     path = write(tmp_path / "float.tif", RGB.astype(np.float32))
     with pytest.raises(ImageError, match="expected 8-bit or 16-bit values, got float32"):
         GeoSpec(path).open()

@@ -7,6 +7,7 @@ import zarr
 
 from fullyconv.errors import ImageError
 from fullyconv.images.identity import identify_file, identify_folder
+from fullyconv.images.opening import describe_source
 
 
 def write(path: Path, data: bytes, time: int = 1) -> Path:
@@ -46,6 +47,21 @@ def test_of_a_folder(tmp_path: Path) -> None:
 def test_metadata_of_the_same_size_and_time(tmp_path: Path) -> None:
     first = identify_folder(write(tmp_path / "zarr.json", b"{1}").parent)
     assert identify_folder(write(tmp_path / "zarr.json", b"{2}").parent) != first
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_what_must_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "zarr.json", b"{}")
+    monkeypatch.setattr(Path, "open", refuse)
+    for look in (identify_file, describe_source):
+        with pytest.raises(ImageError, match=r"zarr\.json: the image cannot be read: permission denied"):
+            look(path)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ImageError, match="the image cannot be read: permission denied"):
+        identify_folder(tmp_path)
 
 
 def test_missing(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class PageReader:
         if held is not None:
             return held
         try:
-            segment = self._check(index, self._decode(index))
+            segment = self._decode(index)
         except Exception as error:  # decoders raise anything on damaged bytes
             raise DamageError(f"{self._name(index)}: {' '.join(str(error).split()) or type(error).__name__}") from error
         self._cache.put((self._key, index), segment)
@@ -143,9 +143,8 @@ class PageReader:
             _check_jpeg(data, has_end=keyframe.jpegheader is None)
             arguments = {"jpegtables": self._page.jpegtables, "jpegheader": keyframe.jpegheader}
         decoded = keyframe.decode(data, index, **arguments)[0]
-        if decoded is None:
-            raise DamageError("it holds nothing")
-        return np.asarray(decoded[0])
+        assert decoded is not None, "there were bytes to decode"
+        return np.asarray(decoded[0])  # of the segment's size, or of its part within the page: the decoder checks it
 
     def _is_left_out(self, index: int) -> bool:
         """Returns whether this is a tile of nothing but "no data", which GDAL leaves out of its files."""
@@ -158,18 +157,6 @@ class PageReader:
         if index >= min(len(offsets), len(counts)) or offsets[index] == 0 or counts[index] == 0:
             raise DamageError("it is missing from the file")
         return read_bytes(self._page.parent.filehandle, offsets[index], counts[index])
-
-    def _check(self, index: int, segment: Pixels) -> Pixels:
-        """Checks that a segment has all the pixels of its part of the page."""
-        row, column = divmod(index % (self._lattice.counts[0] * self._lattice.counts[1]), self._lattice.counts[1])
-        wanted = (
-            min(self._lattice.size[0], int(self._keyframe.imagelength) - row * self._lattice.size[0]),
-            min(self._lattice.size[1], int(self._keyframe.imagewidth) - column * self._lattice.size[1]),
-            self._lattice.samples,
-        )
-        if any(got < least for got, least in zip(segment.shape, wanted, strict=True)):
-            raise DamageError(f"expected {wanted} values, got {segment.shape}")
-        return segment
 
     def _name(self, index: int) -> str:
         row, column = divmod(index % (self._lattice.counts[0] * self._lattice.counts[1]), self._lattice.counts[1])
