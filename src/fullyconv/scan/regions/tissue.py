@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullyconv.errors import OptionError
-from fullyconv.images.read import Image8
+from fullyconv.images.pixels import Image8
 from fullyconv.images.source import Source
 from fullyconv.images.thumbnail import read_thumbnail
 from fullyconv.scan.regions.cell_mask import Wanted
