@@ -21,6 +21,10 @@ class DeadlySpec:
     marker: Path | None = None
 
     @property
+    def bands(self) -> None:
+        return None
+
+    @property
     def name(self) -> str:
         return "deadly"
 

@@ -10,10 +10,11 @@ import numpy as np
 from fullyconv import DenseModel
 from fullyconv.images import prepare
 from fullyconv.images.array_source import ArraySpec
-from fullyconv.scan.driver import ScanOrder, ScanSummary, Wanted, run_scan
+from fullyconv.scan.driver import ScanOrder, ScanSummary, run_scan
 from fullyconv.scan.engines import Engine, InProcess
 from fullyconv.scan.network import LoadedNetwork
 from fullyconv.scan.planning import ScanSettings, ScanTarget, plan_scan
+from fullyconv.scan.regions import CellMask
 from fullyconv.scan.score_store import ScoreStore
 from fullyconv.scan.tiles import TilePlan
 
@@ -51,7 +52,7 @@ class Trial:
         )
         return plan.order(self.output, **options)
 
-    def run(self, *, engine: Engine | None = None, wanted: Wanted | None = None, **options: object) -> ScanSummary:
+    def run(self, *, engine: Engine | None = None, wanted: CellMask | None = None, **options: object) -> ScanSummary:
         return run_scan(self.order(**options), engine or InProcess(self.dense), wanted=wanted)
 
     def read(self) -> np.ndarray:

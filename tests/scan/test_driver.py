@@ -111,6 +111,9 @@ class Corner:
     def inside(self, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
         return (np.arange(*rows)[:, None] < self.rows) & (np.arange(*columns)[None] < self.columns)
 
+    def selects_any(self, rows: tuple[int, int], columns: tuple[int, int]) -> bool:
+        return bool(self.inside(rows, columns).any())
+
 
 def test_cells_outside_are_nan_and_cost_nothing(dense: DenseModel, tmp_path: Path) -> None:
     trial = Trial(dense, make_image(SIZE), tmp_path / "out.zarr", (3, 4))

@@ -17,9 +17,12 @@ from fullyconv.detect.from_scan import find_in_scan, keep_detections
 from fullyconv.errors import ImageError, OptionError
 from fullyconv.images.opening import describe_source
 from fullyconv.images.source import SourceSpec
+from fullyconv.report.colour import choose_class_colour
 from fullyconv.rewrite.dense_model import DenseModel
+from fullyconv.scan.description import ScanDescription
 from fullyconv.scan.driver import ScanOrder, ScanSummary, run_scan
 from fullyconv.scan.ledger import Ledger
+from fullyconv.scan.multiscales import Channel, ScaleView, write_multiscales
 from fullyconv.scan.network import NetworkFile
 from fullyconv.scan.planning import ScanTarget, plan_scan
 from fullyconv.scan.score_store import ScoreStore
@@ -135,6 +138,7 @@ class Scanning:
         return ScanTarget(scale_to_mpp(image, self.options.mpp), 0, image)
 
     def _finish(self, order: ScanOrder, store: ScoreStore, ledger: Ledger) -> None:
+        write_multiscales(store.group, _describe_view(store.description))
         if order.seeking is not None:
             options = self.options
             found = find_in_scan(
@@ -146,6 +150,21 @@ class Scanning:
                 nms_across_classes=options.nms_across_classes,
             )
             keep_detections(ledger, found)
+
+
+def _describe_view(description: ScanDescription) -> ScaleView:
+    background = description.card.background
+    channels = tuple(
+        Channel(label, choose_class_colour(number), is_shown=label != background)
+        for number, label in enumerate(description.outputs)
+    )
+    return ScaleView(
+        name=Path(description.image.name).name,
+        placement=description.placement,
+        channels=channels,
+        microns_per_pixel=description.image.microns_per_pixel,
+        limits=None if description.card.activation == "none" else (0.0, 1.0),
+    )
 
 
 def scale_to_mpp(image: SourceSpec, microns_per_pixel: float) -> SourceSpec:

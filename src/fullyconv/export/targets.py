@@ -10,7 +10,6 @@ import fullyconv
 from fullyconv.detect import Detection
 from fullyconv.errors import FullyconvError, ImageError, OptionError, require_extra
 from fullyconv.export.geotiff import RasterFacts, write_geotiff
-from fullyconv.export.ngff import place
 from fullyconv.export.picture import ShownScores, choose_size, draw_scan, write_picture
 from fullyconv.export.qupath import ObjectType, write_qupath
 from fullyconv.export.scan_files import open_levels, read_detections
@@ -79,7 +78,7 @@ def _export_raster(store: ScoreStore, target: Path, settings: ExportSettings) ->
     names = description.outputs
     chosen = range(len(names)) if settings.classes is None else _choose(store, settings)
     facts = RasterFacts(
-        placement=place(description),
+        placement=description.placement,
         bands=tuple(names[index] for index in chosen),
         georeference=description.image.georeference,
         tags={
@@ -113,7 +112,7 @@ def _export_picture(store: ScoreStore, target: Path, settings: ExportSettings) -
     outputs = _choose(store, settings)
     shown = ShownScores(
         levels=open_levels(store, outputs),
-        placement=place(description),
+        placement=description.placement,
         outputs=tuple(range(len(outputs))),
         is_raw=description.card.activation == "none",
     )

@@ -11,6 +11,7 @@ from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError
 from fullyconv.grid import BoxXyxy, Grid, Pair
 from fullyconv.images.source import Georeference, PerPixel
+from fullyconv.scan.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class ScanDescription:
         box: BoxXyxy = self.grid.box_xyxy(cell)
         scale_y, scale_x = self.image.downsample
         return box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y
+
+    @property
+    def placement(self) -> Placement:
+        """Where the cells are in the image's finest level."""
+        return Placement(self.grid, self.image.size, self.image.downsample)
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `from_json` reads, made of plain values."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fullyconv.atomic import make_folder
 from fullyconv.errors import OptionError, OutputError
@@ -26,21 +25,14 @@ from fullyconv.scan.description import ScanDescription
 from fullyconv.scan.engines.engine import Engine, TileOutcome
 from fullyconv.scan.job import ScanJob, TileWork
 from fullyconv.scan.ledger import Ledger
+from fullyconv.scan.regions import CellMask, PieceCost, split_wanted
 from fullyconv.scan.score_store import ScoreLayout, ScoreStore
-from fullyconv.scan.tiles import Span, Tile
+from fullyconv.scan.tiles import Tile
 
 PixelProgress = Callable[[int, int], None]
 
 # Blocks that wait to be written: one while the next is computed.
 _WRITING = 2
-
-
-class Wanted(Protocol):
-    """Which cells of the grid are asked for."""
-
-    def inside(self, rows: Span, columns: Span) -> NDArray[np.bool_]:
-        """Returns whether each cell of a block is asked for, `(rows, columns)`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +92,7 @@ def run_scan(
     order: ScanOrder,
     engine: Engine,
     *,
-    wanted: Wanted | None = None,
+    wanted: CellMask | None = None,
     progress: PixelProgress | None = None,
     finish: Callable[[ScoreStore, Ledger], None] | None = None,
 ) -> ScanSummary:
@@ -134,22 +126,15 @@ def run_scan(
         return ScanSummary(len(works), len(left), _locate(order, ledger.list_failures()))
 
 
-def _plan_work(job: ScanJob, number: int, wanted: Wanted | None) -> TileWork | None:
+def _plan_work(job: ScanJob, number: int, wanted: CellMask | None) -> TileWork | None:
     tile = job.plan[number]
     if wanted is None:
         return TileWork(number, (tile,))
-    inside = wanted.inside(tile.rows, tile.columns)
-    pieces = (tile,) if inside.all() else tuple(_cut_pieces(job, tile, inside))
-    return TileWork(number, pieces) if pieces else None
-
-
-def _cut_pieces(job: ScanJob, tile: Tile, inside: NDArray[np.bool_]) -> Iterator[Tile]:
-    if inside.any():
-        rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-        yield job.plan.cut(
-            (tile.rows[0] + int(rows[0]), tile.rows[0] + int(rows[-1]) + 1),
-            (tile.columns[0] + int(columns[0]), tile.columns[0] + int(columns[-1]) + 1),
-        )
+    if not wanted.selects_any(tile.rows, tile.columns):
+        return None
+    cost = PieceCost(job.plan.grid, job.plan.margins_px)
+    found = split_wanted(wanted.inside(tile.rows, tile.columns), cost, origin=(tile.rows[0], tile.columns[0]))
+    return TileWork(number, tuple(job.plan.cut(piece.rows, piece.columns) for piece in found)) if found else None
 
 
 def _open_ledger(order: ScanOrder) -> Ledger:
@@ -190,7 +175,7 @@ class _Writer:
     order: ScanOrder
     store: ScoreStore
     ledger: Ledger
-    wanted: Wanted | None
+    wanted: CellMask | None
 
     def write(self, outcome: TileOutcome) -> None:
         work, seconds = outcome.work, outcome.reading_seconds + outcome.computing_seconds

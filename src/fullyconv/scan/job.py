@@ -70,7 +70,7 @@ def read_pieces(source: Source, job: ScanJob, work: TileWork) -> list[Image8]:
     """
     origins = [(piece.y_px[0], piece.x_px[0]) for piece in work.pieces]
     regions = zip(origins, work.pieces, strict=True)
-    return [to_image8(source.read(job.level, origin, piece.size)) for origin, piece in regions]
+    return [to_image8(source.read(job.level, origin, piece.size), bands=job.image.bands) for origin, piece in regions]
 
 
 def score_pieces(dense: DenseScorer, job: ScanJob, work: TileWork, images: Sequence[Image8]) -> Scores:

@@ -146,7 +146,7 @@ def _describe_image(target: ScanTarget, dense: DenseScorer) -> ScannedImage:
     source = target.image.open()
     full = target.full.open()
     try:
-        match_channels(to_image8(np.zeros((1, 1, source.channels), source.dtype)), dense.card)
+        match_channels(to_image8(np.zeros((1, 1, source.channels), source.dtype), bands=target.image.bands), dense.card)
         size, whole = _choose_level(source, target), full.levels[0].size
         return ScannedImage(
             name=target.full.name,
