@@ -73,6 +73,19 @@ def export_scan(store: ScoreStore, target: Path, settings: ExportSettings) -> st
     return _EXPORTS[target.suffix.lower()](store, target, settings)
 
 
+def count_boxes(count: int) -> str:
+    """Returns how people say it.
+
+    >>> count_boxes(1), count_boxes(0)
+    ('1 box', '0 boxes')
+    """
+    return _count(count, "box", "boxes")
+
+
+def _count(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
+
+
 def _export_raster(store: ScoreStore, target: Path, settings: ExportSettings) -> str:
     description = store.description
     names = description.outputs
@@ -91,19 +104,19 @@ def _export_raster(store: ScoreStore, target: Path, settings: ExportSettings) ->
     scores = open_levels(store, chosen)[0]
     write_geotiff(target, scores, facts)
     where = "in pixels of the image, which has no georeference" if facts.georeference is None else "on the map"
-    return f"{scores.shape[2]}x{scores.shape[1]} scores in {scores.shape[0]} bands, {where}"
+    return f"{scores.shape[2]}x{scores.shape[1]} scores in {_count(scores.shape[0], 'band', 'bands')}, {where}"
 
 
 def _export_objects(store: ScoreStore, target: Path, settings: ExportSettings) -> str:
     found = _read_chosen(store, settings)
     write_qupath(target, found, store.description.outputs, settings.objects)
-    return f"{len(found)} boxes for QuPath"
+    return f"{count_boxes(len(found))} for QuPath"
 
 
 def _export_table(store: ScoreStore, target: Path, settings: ExportSettings) -> str:
     found = _read_chosen(store, settings)
     write_table(target, found, store.description.image.microns_per_pixel)
-    return f"{len(found)} boxes"
+    return count_boxes(len(found))
 
 
 def _export_picture(store: ScoreStore, target: Path, settings: ExportSettings) -> str:
@@ -123,7 +136,7 @@ def _export_picture(store: ScoreStore, target: Path, settings: ExportSettings) -
     finally:
         source.close()
     write_picture(target, picture)
-    return f"a picture of {format_size(size)} with {len(found)} boxes" + missing
+    return f"a picture of {format_size(size)} with {count_boxes(len(found))}{missing}"
 
 
 _Export = Callable[[ScoreStore, Path, ExportSettings], str]
