@@ -30,6 +30,7 @@ COMMANDS = {
     "tradeoff": "Measure where to split a padded network: what it costs, how near to crops it comes.",
     "detect": "Find objects in large images: boxes, scores and heat maps.",
     "scan": "Write the scores of slides and scenes larger than memory; go on after a crash; use a cluster.",
+    "export": "Write a scan as GeoTIFF, boxes for QuPath, a table or a picture.",
     "demo": "Do all of it on a small face data set, and write a page about it.",
 }
 

@@ -16,6 +16,7 @@ from fullyconv.export.scores import ScoreReader, read_hottest
 from fullyconv.grid import Pair
 from fullyconv.images import Image8
 from fullyconv.images.source import Source
+from fullyconv.images.stored import Bands
 from fullyconv.images.thumbnail import read_thumbnail
 from fullyconv.report.heat import combine_heat, normalise_heat
 from fullyconv.report.overlay import draw_boxes, draw_heat, show_rgb
@@ -55,7 +56,13 @@ def choose_size(image_size: Pair, longest_px: int) -> Pair:
 
 
 def draw_scan(
-    source: Source, scores: ShownScores, detections: Sequence[Detection], *, size: Pair, classes: Sequence[str] = ()
+    source: Source,
+    scores: ShownScores,
+    detections: Sequence[Detection],
+    *,
+    size: Pair,
+    classes: Sequence[str] = (),
+    bands: Bands | None = None,
 ) -> Image8:
     """Returns the picture, uint8 RGB `(height, width, 3)`; neither image nor scores are ever whole in memory.
 
@@ -65,12 +72,13 @@ def draw_scan(
         detections: highest score first, in pixels of level 0.
         size: `(height, width)`, at most the image's.
         classes: all classes, so that each keeps its colour from picture to picture.
+        bands: those that were chosen when the image was opened, if any were.
 
     Raises:
         OptionError: the picture would be larger than the image.
         ImageError: the image cannot be read.
     """
-    picture = show_rgb(read_thumbnail(source, size))
+    picture = show_rgb(read_thumbnail(source, size, bands=bands))
     hottest = read_hottest(scores.levels, scores.placement, scores.outputs, size)
     heat = combine_heat([hottest], (0,), size)
     if scores.is_raw:

@@ -8,6 +8,10 @@ to `k + 1`. NGFF and napari put whole numbers at the centres of pixels: pixel `k
 `-0.5`. So a position is at `p - 0.5` there, and cell `i`, which belongs to its window's centre, is at
 `first_centre - 0.5 + i * step`, in pixels of level 0, times microns per pixel where they are known. A cell of level `n`
 stands for `2**n` cells, so its centre lies `(2**n - 1) / 2` cells further.
+
+Of napari's readers, napari-ome-zarr 0.8.2 and before take scale and translation; 0.9 and 0.10 only the first of a
+level's transformations, which NGFF says is the scale: there `layer.translate` has to be set to what `ScaleView.locate`
+gives.
 """
 
 from __future__ import annotations

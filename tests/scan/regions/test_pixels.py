@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from fullyconv.errors import OptionError
 from fullyconv.grid import Grid
 from fullyconv.scan.placement import Placement
 from fullyconv.scan.regions import PixelMask, pixels
-from fullyconv.scan.regions.pixels import check_aspect, read_mask
+from fullyconv.scan.regions.pixels import check_aspect, read_mask, read_picture_mask
 from pyramids import Pyramid
 
 
@@ -63,3 +64,31 @@ def test_any_size_with_the_aspect_will_do(size):
 def test_another_aspect_is_refused(size):
     with pytest.raises(OptionError, match=r"mask.png: expected a mask with the aspect of the image, 200x100, got "):
         check_aspect(size, (100, 200), "mask.png")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "RGB", "LA", "RGBA"])
+def test_pictures_of_every_kind_are_masks(tmp_path, mode):
+    wanted = np.zeros((20, 30), bool)
+    wanted[5:9, 10:25] = True
+    if mode == "I;16":
+        picture = Image.fromarray(wanted.astype(np.uint16) * 3)  # a label of 3, which divided by 257 would be nothing
+    else:
+        picture = Image.fromarray(wanted.astype(np.uint8) * 255).convert("1" if mode == "1" else mode)
+    if mode in ("LA", "RGBA"):  # black and opaque was wanted by nobody, white and transparent neither
+        picture = Image.new(mode, (30, 20), 0xFFFFFF if mode == "RGBA" else 255)
+        picture.putalpha(Image.fromarray(wanted.astype(np.uint8) * 255))
+    picture.save(tmp_path / "mask.png")
+    assert (read_picture_mask(tmp_path / "mask.png", (200, 300)) == wanted).all()
+
+
+def test_a_picture_of_another_aspect_or_too_large_is_refused(tmp_path, monkeypatch):
+    Image.new("L", (30, 20)).save(tmp_path / "mask.png")
+    with pytest.raises(
+        OptionError, match=r"mask.png: expected a mask with the aspect of the image, 200x300, got 30x20"
+    ):
+        read_picture_mask(tmp_path / "mask.png", (300, 200))
+    monkeypatch.setattr(pixels, "LARGEST_PICTURE_PX", 599)
+    with pytest.raises(
+        OptionError, match=r"mask.png: expected a mask of at most 599 pixels, got 30x20; save it smaller"
+    ):
+        read_picture_mask(tmp_path / "mask.png", (200, 300))

@@ -4,5 +4,6 @@ from fullyconv.scan.regions.cell_mask import CellMask, Wanted
 from fullyconv.scan.regions.pieces import Piece, PieceCost, split_wanted
 from fullyconv.scan.regions.pixels import PixelMask
 from fullyconv.scan.regions.polygons import PolygonMask
+from fullyconv.scan.regions.reading import read_region
 
-__all__ = ["CellMask", "Piece", "PieceCost", "PixelMask", "PolygonMask", "Wanted", "split_wanted"]
+__all__ = ["CellMask", "Piece", "PieceCost", "PixelMask", "PolygonMask", "Wanted", "read_region", "split_wanted"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from fullyconv.errors import OptionError
 from fullyconv.grid import Pair, format_size
+from fullyconv.images.read import read_size
 from fullyconv.images.source import Pixels, Source
 from fullyconv.scan.placement import Placement
 from fullyconv.scan.regions.cell_mask import Wanted
@@ -17,6 +20,9 @@ from fullyconv.scan.tiles import Span
 
 # A mask is held in memory, a byte a pixel: 256 MiB at most. At that size one of its pixels is 6 of a slide of 100,000.
 LARGEST_MASK_PX = 2**28
+
+# Of kinds that are read whole, and in colours: Pillow warns of pictures above 89 million pixels.
+LARGEST_PICTURE_PX = 2**26
 
 _STRIP_PX = 2**22
 
@@ -64,14 +70,32 @@ def read_mask(source: Source, name: str, image_size: Pair) -> Wanted:
     """
     fitting = [index for index, level in enumerate(source.levels) if _count(level.size) <= LARGEST_MASK_PX]
     if not fitting:
-        raise OptionError(
-            f"{name}: expected a mask of at most {LARGEST_MASK_PX} pixels, got {format_size(source.levels[0].size)}; "
-            "save it smaller, it is scaled to the image"
-        )
+        _check_size(source.levels[0].size, name, LARGEST_MASK_PX)
     size = source.levels[fitting[0]].size
     check_aspect(size, image_size, name)
     strips = [_find_marked(source.read(fitting[0], (y, 0), (rows, size[1]))) for y, rows in _cut(size)]
     return np.concatenate(strips)
+
+
+def read_picture_mask(path: Path, image_size: Pair) -> Wanted:
+    """Returns the same of an ordinary picture (PNG and the like), whose values are taken as they are stored.
+
+    As an image it would be laid over white, and 16-bit labels be divided by 257: masks are neither.
+
+    Args:
+        path: the mask, which Pillow can read.
+        image_size: `(height, width)` of the image that it is a mask of.
+
+    Raises:
+        OptionError: it has another aspect than the image, or too many pixels.
+    """
+    size = read_size(path)
+    _check_size(size, str(path), LARGEST_PICTURE_PX)
+    check_aspect(size, image_size, str(path))
+    with Image.open(path) as picture:
+        has_names = picture.mode in ("P", "PA") or picture.has_transparency_data
+        upright = ImageOps.exif_transpose(picture.convert("RGBA") if has_names else picture)
+        return _find_marked(np.atleast_3d(np.asarray(upright)))
 
 
 def check_aspect(mask_size: Pair, image_size: Pair, name: str) -> None:
@@ -86,6 +110,14 @@ def check_aspect(mask_size: Pair, image_size: Pair, name: str) -> None:
         raise OptionError(
             f"{name}: expected a mask with the aspect of the image, {format_size(image_size)}, got "
             f"{format_size(mask_size)}; make one that shows the whole image, at any size"
+        )
+
+
+def _check_size(size: Pair, name: str, largest_px: int) -> None:
+    if _count(size) > largest_px:
+        raise OptionError(
+            f"{name}: expected a mask of at most {largest_px} pixels, got {format_size(size)}; "
+            "save it smaller, it is scaled to the image"
         )
 
 
