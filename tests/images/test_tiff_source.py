@@ -17,6 +17,10 @@ from pictures import check_regions, make_picture, read_by_pillow, read_whole
 RGB, GREY, RGBA = make_picture(), make_picture(channels=1)[:, :, 0], make_picture(channels=4)
 DEEP = make_picture(dtype=np.uint16)
 TILED = {"tile": (32, 48)}
+SPREAD = {
+    "a.ome.tif": "00000000-0000-0000-0000-00000000000a",
+    "b.ome.tif": "00000000-0000-0000-0000-00000000000b",
+}
 
 
 def write(tmp_path: Path, pixels, name: str = "image.tif", **options) -> Path:
@@ -171,6 +175,27 @@ def test_bands_of_what_must_be_converted(tmp_path: Path) -> None:
     path = tmp_path / "palette.tif"
     Image.fromarray(RGB).convert("P").save(path)
     check_regions(TiffSpec(path, bands=(3,)).open(), read_by_pillow(path, "RGB")[:, :, 2:])
+
+
+def test_bands_that_are_spread_over_files_are_refused(tmp_path: Path) -> None:
+    data = "".join(
+        f'<TiffData IFD="0" FirstC="{band}" FirstZ="0" FirstT="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{identity}</UUID></TiffData>'
+        for band, (name, identity) in enumerate(SPREAD.items())
+    )
+    for name, identity in SPREAD.items():
+        text = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{identity}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="120" SizeY="100" '
+            f'SizeC="2" SizeZ="1" SizeT="1"><Channel ID="Channel:0:0"/>{data}</Pixels></Image></OME>'
+        )
+        write(tmp_path, GREY, name, description=text, metadata=None)
+    with pytest.raises(ImageError, match="expected one file, got an image that is spread over several"):
+        TiffSpec(tmp_path / "a.ome.tif", bands=(1, 2)).open()
+    (tmp_path / "b.ome.tif").unlink()
+    with pytest.raises(ImageError, match="expected 2 bands, got 1; put the files with the others beside it"):
+        TiffSpec(tmp_path / "a.ome.tif", bands=(1, 2)).open()
 
 
 def test_a_stack_is_refused(tmp_path: Path) -> None:

@@ -20,13 +20,16 @@ class EngineOptions:
     """What computes.
 
     Attributes:
-        workers: so many processes on this machine, which share its cores and --memory; by default this process alone.
+        workers: so many processes on this machine, which share its cores; by default this process alone.
         scheduler: the workers of a Dask cluster, by its scheduler's address, such as tcp://node1:8786; each may take
             --memory. They need fullyconv, and the same files under the same paths.
+        threads: how many threads each of them computes with; by default the cores there are, shared by the workers.
+            The same number gives the same bytes, whatever computes; another differs by what float32 rounds.
     """
 
     workers: int | None = None
     scheduler: str | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.scheduler is not None:

@@ -57,7 +57,9 @@ def scan(  # noqa: PLR0913 - one for each option; four are flattened settings
         retry_failed: run those parts again that could not be read.
     """
     from fullyconv.cli.scan_results import Scanning, choose_outputs
+    from fullyconv.runtime.allocator import keep_freed_memory
 
+    keep_freed_memory()
     outputs = choose_outputs(images, output)
     scanning = Scanning.prepare(model, options, grid, runtime, engine)
     scanning = scanning.with_files(where=where, overwrite=overwrite, retry_failed=retry_failed)

@@ -29,7 +29,8 @@ class ScanOptions:
             map alone.
         nms: of two boxes that overlap by more than this (intersection over union), the better stays.
         nms_across_classes: compare boxes of different classes too.
-        memory: what scanning may take in all beside the network, such as 512MB or 2GB; the image is cut into tiles.
+        memory: what scanning may take in all beside the network, such as 512MB or 2GB, by the image's being cut into
+            tiles; each worker may take it, so that the scores do not depend on how many there are.
     """
 
     level: int | None = None
@@ -50,11 +51,11 @@ class ScanOptions:
         if not 0 <= self.nms <= 1:
             raise OptionError(f"--nms: expected an intersection over union of 0 to 1, got {self.nms:g}")
 
-    def to_settings(self, workers: int) -> ScanSettings:
+    def to_settings(self, threads: int | None) -> ScanSettings:
         """Returns the library's settings.
 
         Args:
-            workers: how many processes share the memory.
+            threads: how many threads compute a tile; None for what the engine chooses.
 
         Raises:
             OptionError: an option has no meaning; the message names it.
@@ -62,10 +63,11 @@ class ScanOptions:
         from fullyconv.scan.planning import ScanSettings
 
         return ScanSettings(
-            memory_bytes=parse_memory(self.memory) // workers,
+            memory_bytes=parse_memory(self.memory),
             output=self.scores,
             classes=self.classes or None,
             threshold=self.threshold,
+            threads=threads,
         )
 
 

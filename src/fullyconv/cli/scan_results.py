@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from fullyconv.scan.ledger import Ledger
 from fullyconv.scan.multiscales import Channel, ScaleView, write_multiscales
 from fullyconv.scan.network import NetworkFile
 from fullyconv.scan.planning import ScanTarget, plan_scan
+from fullyconv.scan.regions import CellMask
+from fullyconv.scan.regions.reading import TISSUE, read_region
 from fullyconv.scan.score_store import ScoreStore
 
 
@@ -119,14 +122,17 @@ class Scanning:
             FullyconvError: the image cannot be read, or the scan not written.
         """
         target = self._choose_target(describe_source(image, bands=parse_bands(self.options.bands)))
-        settings = self.options.to_settings(self.engine.workers or 1)
-        plan = plan_scan(self.network, self.dense, target, settings, model_name=self.network.path)
+        settings = self.options.to_settings(self.engine.threads)
+        plan = plan_scan(
+            self.network, self.dense, target, settings, model_name=self.network.path, also=self._describe_where()
+        )
         order = plan.order(output, overwrite=self.overwrite, retry_failed=self.retry_failed)
         order = replace(order, log=self.log)
         with show_progress(image.name) as progress:
             summary = run_scan(
                 order,
                 self.engine.choose(self.dense),
+                wanted=self._choose_cells(target, plan.description),
                 progress=progress,
                 finish=lambda store, ledger: self._finish(order, store, ledger),
             )
@@ -136,6 +142,23 @@ class Scanning:
         if self.options.mpp is None:
             return ScanTarget(image, self.options.level or 0, image)
         return ScanTarget(scale_to_mpp(image, self.options.mpp), 0, image)
+
+    def _choose_cells(self, target: ScanTarget, description: ScanDescription) -> CellMask | None:
+        if self.where is None:
+            return None
+        source = target.full.open()
+        try:
+            return read_region(self.where, source, description.placement, name=target.full.name)
+        finally:
+            source.close()
+
+    def _describe_where(self) -> dict[str, str]:
+        """Returns what the cells that are asked for depend on: a file's content, not where it lies."""
+        if self.where is None or self.where == TISSUE:
+            return {"where": self.where or "everywhere"}
+        if not Path(self.where).is_file():  # reading it says why not
+            return {"where": self.where}
+        return {"where": hashlib.sha256(Path(self.where).read_bytes()).hexdigest()[:16]}
 
     def _finish(self, order: ScanOrder, store: ScoreStore, ledger: Ledger) -> None:
         write_multiscales(store.group, _describe_view(store.description))

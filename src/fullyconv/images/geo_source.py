@@ -77,17 +77,21 @@ class GeoFetcher:
 
     def fetch(self, level: int, origin_yx: Pair, size: Pair) -> Pixels:
         """Returns the chosen bands of a region."""
+        with require_extra("rasterio", "geo").Env():  # else GDAL prints what is in the errors as well
+            return self._read(level, origin_yx, size)
+
+    def close(self) -> None:
+        """Closes the datasets."""
+        for dataset in self._datasets:
+            dataset.close()
+
+    def _read(self, level: int, origin_yx: Pair, size: Pair) -> Pixels:
         rows, columns = ((start, start + length) for start, length in zip(origin_yx, size, strict=True))
         if self._palette is not None:
             indices = self._datasets[level].read(1, window=(rows, columns))
             return np.asarray(self._palette[indices][:, :, list(self._bands)])
         planes = self._datasets[level].read([band + 1 for band in self._bands], window=(rows, columns))
         return np.ascontiguousarray(planes.transpose(1, 2, 0))
-
-    def close(self) -> None:
-        """Closes the datasets."""
-        for dataset in self._datasets:
-            dataset.close()
 
 
 def read_georeference(path: Path) -> Georeference | None:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from fullyconv.errors import ImageError
+from fullyconv.images.listing import is_zarr
 
 # Head, tail and fourteen pieces between. Formats keep their directories at the head or the tail; and whoever
 # edits a file in place rewrites it, as a rule, which its time tells as well.
@@ -27,7 +28,8 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise ImageError(f"{path}: no such image")
     if not path.is_file():
-        raise ImageError(f"{path}: expected an image file, got a folder")
+        kind = "a folder of zarr, which is read by region only" if is_zarr(path) else "a folder"
+        raise ImageError(f"{path}: expected an image file, got {kind}")
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: expected an image, got an empty file")
 

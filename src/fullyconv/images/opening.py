@@ -9,6 +9,7 @@ from fullyconv.errors import ImageError
 from fullyconv.images.array_source import ArrayLike, ArraySpec
 from fullyconv.images.geo_source import GeoSpec
 from fullyconv.images.identity import check_file
+from fullyconv.images.listing import GEO_SUFFIXES, WSI_SUFFIXES, is_zarr
 from fullyconv.images.pillow_source import PillowSpec
 from fullyconv.images.read import read_size
 from fullyconv.images.source import SourceSpec
@@ -17,12 +18,8 @@ from fullyconv.images.tiff_segments import HELD_BYTES
 from fullyconv.images.tiff_source import TiffSpec
 from fullyconv.images.vips_source import VipsSpec
 from fullyconv.images.wsi_source import WsiSpec
-from fullyconv.images.zarr_source import ZarrSpec, is_zarr
+from fullyconv.images.zarr_source import ZarrSpec
 
-# Kinds of slides that are no TIFF, or whose tiles overlap or lie apart, which only OpenSlide puts together.
-WSI_SUFFIXES = frozenset({".bif", ".mrxs", ".scn", ".svslide", ".vms", ".vmu"})
-# Kinds that GDAL reads by region, with their georeference.
-GEO_SUFFIXES = frozenset({".img", ".j2k", ".jp2", ".nitf", ".ntf"})
 # Byte order and version: TIFF and BigTIFF.
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # An RGB picture of so many pixels is as large as what a source may hold.

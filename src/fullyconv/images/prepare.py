@@ -109,6 +109,8 @@ def _to_grey(image: Image8) -> Image8:
 
 
 def _resize_plane(plane: Image8, size: Pair, box_xyxy: tuple[float, float, float, float]) -> Image8:
-    height, width = size
+    """Returns a part at another size: rows first, then columns, for Pillow would choose by the size of the part."""
+    (height, width), (x0, y0, x1, y1) = size, box_xyxy
     picture = Image.fromarray(np.ascontiguousarray(plane))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box_xyxy))
+    narrow = picture.resize((width, picture.height), Image.Resampling.BILINEAR, box=(x0, 0, x1, picture.height))
+    return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR, box=(0, y0, width, y1)))

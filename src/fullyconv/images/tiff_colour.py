@@ -21,6 +21,8 @@ Convert: TypeAlias = Callable[[Pixels], Pixels]
 _PREMULTIPLIED, _TRANSPARENCY = 1, 2
 # Compressions that hold their own colour space, which decoding changes to red, green, blue.
 _JPEGS = (6, 7, 34892, 33007)
+# JPEG 2000 of Aperio's that holds YCbCr, whatever the tag of the colours says.
+_APERIO_YCBCR = 33003
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def _find_dtype(name: str, page: TiffPage) -> np.dtype[Any]:
 
 def _find_mixing(name: str, page: TiffPage) -> Convert | None:
     """Returns how colours are made that no sample is by itself; None where each is."""
-    photometric = page.photometric
+    photometric = PHOTOMETRIC.YCBCR if page.compression == _APERIO_YCBCR else page.photometric
     if photometric == PHOTOMETRIC.PALETTE and page.colormap is not None:
         # A palette holds 16 bits of which the upper 8 are the colour, as in every other reader.
         table = (np.asarray(page.colormap) >> 8).astype(np.uint8).T

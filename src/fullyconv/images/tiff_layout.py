@@ -37,13 +37,16 @@ def lay_out(name: str, file: TiffFile) -> tuple[TiffLevel, ...]:
     """Returns the levels of a file's image, the full one first: of the largest image where it holds several.
 
     Raises:
-        ImageError: the file holds no image, a stack of several planes, or only some of an image's pages.
+        ImageError: the file holds no image, a stack of several planes, or only some of an image's pages; or other
+            files hold some of them.
     """
     images = [series for series in file.series if _is_image(series)]
     if not images:
         raise ImageError(f"{name}: expected an image, got a TIFF file without one")
     image = max(images, key=lambda series: int(series.keyframe.imagelength) * int(series.keyframe.imagewidth))
     levels = [_gather_pages(name, level) for level in (image, *_find_smaller(image))]
+    if any(page.parent is not file for level in levels for page in level.pages):
+        raise ImageError(f"{name}: expected one file, got an image that is spread over several; write it into one")
     alike = [level for level in levels if _is_like(level.keyframe, levels[0].keyframe)]
     return tuple(sorted(alike, key=lambda level: -level.size[0] * level.size[1]))
 

@@ -7,7 +7,7 @@ from tifffile import TiffFrame, TiffPage
 
 from fullyconv.grid import Pair
 from fullyconv.images.source import Pixels
-from fullyconv.images.tiff_segments import DamageError, find_dtype
+from fullyconv.images.tiff_segments import DamageError, find_dtype, read_bytes
 
 
 def has_plain_rows(page: TiffPage) -> bool:
@@ -60,9 +60,7 @@ class RowReader:
             raise DamageError(f"strip {index}: it is missing from the file")
         if skipped + count > counts[index]:
             raise DamageError(f"strip {index}: expected at least {skipped + count} bytes, got {counts[index]}")
-        file = self._page.parent.filehandle
-        file.seek(offsets[index] + skipped)
-        data: bytes = file.read(count)
-        if len(data) < count:
-            raise DamageError(f"strip {index}: expected {count} bytes at {offsets[index] + skipped}, got {len(data)}")
-        return data
+        try:
+            return read_bytes(self._page.parent.filehandle, offsets[index] + skipped, count)
+        except DamageError as error:
+            raise DamageError(f"strip {index}: {error}") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from tifffile import TiffFrame, TiffPage
+from tifffile import FileHandle, TiffFrame, TiffPage
 
 from fullyconv.grid import Pair
 from fullyconv.images.source import Pixels
@@ -19,7 +19,7 @@ HELD_BYTES = 2**28
 _JPEGS = frozenset({6, 7, 34892, 33007})
 _END_OF_IMAGE = b"\xff\xd9"
 
-Key: TypeAlias = tuple[int, int]
+Key: TypeAlias = tuple[int, ...]
 
 
 class DamageError(Exception):
@@ -120,14 +120,14 @@ class PageReader:
             for column in columns:
                 segment = self._get((plane * self._lattice.counts[0] + row) * self._lattice.counts[1] + column)
                 origin = row * self._lattice.size[0], column * self._lattice.size[1]
-                _paste(out, segment[:, :, list(samples)], (origin[0] - origin_yx[0], origin[1] - origin_yx[1]))
+                paste(out, _pick(segment, samples), (origin[0] - origin_yx[0], origin[1] - origin_yx[1]))
 
     def _get(self, index: int) -> Pixels:
         held = self._cache.get((self._key, index))
         if held is not None:
             return held
         try:
-            segment = self._check(index, self._decode(index))
+            segment = self._decode(index)
         except Exception as error:  # decoders raise anything on damaged bytes
             raise DamageError(f"{self._name(index)}: {' '.join(str(error).split()) or type(error).__name__}") from error
         self._cache.put((self._key, index), segment)
@@ -136,39 +136,27 @@ class PageReader:
     def _decode(self, index: int) -> Pixels:
         keyframe = self._keyframe
         arguments: dict[str, Any] = {}
+        if self._is_left_out(index):
+            return np.full((*self._lattice.size, self._lattice.samples), keyframe.nodata, self._dtype)
         data = self._load(index)
         if keyframe.compression in _JPEGS:
             _check_jpeg(data, has_end=keyframe.jpegheader is None)
             arguments = {"jpegtables": self._page.jpegtables, "jpegheader": keyframe.jpegheader}
         decoded = keyframe.decode(data, index, **arguments)[0]
-        if decoded is None:
-            raise DamageError("it holds nothing")
-        return np.asarray(decoded[0])
+        assert decoded is not None, "there were bytes to decode"
+        return np.asarray(decoded[0])  # of the segment's size, or of its part within the page: the decoder checks it
+
+    def _is_left_out(self, index: int) -> bool:
+        """Returns whether this is a tile of nothing but "no data", which GDAL leaves out of its files."""
+        offsets, counts = self._page.dataoffsets, self._page.databytecounts
+        is_map = self._keyframe.is_geotiff or self._keyframe.is_gdal
+        return bool(is_map and index < min(len(offsets), len(counts)) and offsets[index] == 0 and counts[index] == 0)
 
     def _load(self, index: int) -> bytes:
         offsets, counts = self._page.dataoffsets, self._page.databytecounts
         if index >= min(len(offsets), len(counts)) or offsets[index] == 0 or counts[index] == 0:
             raise DamageError("it is missing from the file")
-        file = self._page.parent.filehandle
-        file.seek(offsets[index])
-        data: bytes = file.read(counts[index])
-        if len(data) < counts[index]:
-            raise DamageError(
-                f"expected {counts[index]} bytes at {offsets[index]}, got {len(data)}: the file is too short"
-            )
-        return data
-
-    def _check(self, index: int, segment: Pixels) -> Pixels:
-        """Checks that a segment has all the pixels of its part of the page."""
-        row, column = divmod(index % (self._lattice.counts[0] * self._lattice.counts[1]), self._lattice.counts[1])
-        wanted = (
-            min(self._lattice.size[0], int(self._keyframe.imagelength) - row * self._lattice.size[0]),
-            min(self._lattice.size[1], int(self._keyframe.imagewidth) - column * self._lattice.size[1]),
-            self._lattice.samples,
-        )
-        if any(got < least for got, least in zip(segment.shape, wanted, strict=True)):
-            raise DamageError(f"expected {wanted} values, got {segment.shape}")
-        return segment
+        return read_bytes(self._page.parent.filehandle, offsets[index], counts[index])
 
     def _name(self, index: int) -> str:
         row, column = divmod(index % (self._lattice.counts[0] * self._lattice.counts[1]), self._lattice.counts[1])
@@ -178,7 +166,20 @@ class PageReader:
         return f"{kind} {index} (x={x}, y={y}; {method})"
 
 
-def _paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
+def read_bytes(file: FileHandle, offset: int, count: int) -> bytes:
+    """Returns `count` bytes of a file; however large a damaged table says that they are, no more memory is taken.
+
+    Raises:
+        DamageError: the file is too short.
+    """
+    file.seek(offset)
+    data: bytes = file.read(min(count, max(0, file.size - offset)))
+    if len(data) < count:
+        raise DamageError(f"expected {count} bytes at {offset}, got {len(data)}: the file is too short")
+    return data
+
+
+def paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
     """Copies the part of `segment` that lies in `out`, where the segment's corner lies at `offset_yx` of `out`."""
     places, parts = [], []
     for offset, length, room in zip(offset_yx, segment.shape[:2], out.shape[:2], strict=True):
@@ -186,6 +187,11 @@ def _paste(out: Pixels, segment: Pixels, offset_yx: Pair) -> None:
         places.append(slice(start, stop))
         parts.append(slice(start - offset, stop - offset))
     out[places[0], places[1]] = segment[parts[0], parts[1]]
+
+
+def _pick(segment: Pixels, samples: tuple[int, ...]) -> Pixels:
+    """Returns the samples of a segment; without copying it where they are all of them."""
+    return segment if samples == tuple(range(segment.shape[2])) else segment[:, :, list(samples)]
 
 
 def _check_jpeg(data: bytes, *, has_end: bool) -> None:

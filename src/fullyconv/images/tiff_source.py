@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from fullyconv.images.turning import Turn, TurnedFetcher, find_turn
 
 _ORIENTATION = 274
 
+# What tifffile logs of damaged files is in the errors; without a handler it would be printed as well.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 
 @dataclass(frozen=True, slots=True)
 class TiffSpec:
@@ -33,6 +37,9 @@ class TiffSpec:
     - Palettes, CMYK and YCbCr become RGB; where white is 0, that is turned round; values of 1, 2 and 4 bits are
       spread over 0 to 255; colours multiplied by their transparency are divided by it.
     - The orientation tag is applied, but for maps.
+    - A tile or strip that is missing, cut off or does not decode is an error of the regions that touch it. What GDAL
+      leaves out of a map, as nothing but "no data", has that value. Damage that leaves data that can be decoded
+      passes unnoticed, as in any reader: within what is not compressed, and mostly within JPEG, WebP and JPEG 2000.
 
     Attributes:
         path: the file.

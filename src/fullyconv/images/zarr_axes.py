@@ -58,7 +58,9 @@ def find_axes(name: str, names: Sequence[str | None], shape: Sequence[int]) -> A
     known = [str(label).lower() for label in names]
     if len(known) != len(shape) or known.count("y") != 1 or known.count("x") != 1:
         raise ImageError(f"{name}: expected axes with y and x, got {list(names)} for {tuple(shape)}; rename them")
-    counted = {label: size for label, size in zip(known, shape, strict=True) if label not in "cyx" and size > 1}
+    counted = {
+        label: size for label, size in zip(known, shape, strict=True) if label not in ("c", "y", "x") and size > 1
+    }
     if counted:
         planes = ", ".join(f"{size} along {label}" for label, size in counted.items())
         raise ImageError(

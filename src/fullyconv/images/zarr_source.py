@@ -14,18 +14,11 @@ from fullyconv.errors import FullyconvError, ImageError
 from fullyconv.grid import Pair
 from fullyconv.images.array_source import arrange
 from fullyconv.images.identity import identify_folder
+from fullyconv.images.listing import is_zarr
 from fullyconv.images.region_source import RegionSource, explain
 from fullyconv.images.source import PerPixel, Pixels
 from fullyconv.images.stored import Bands, Stored, choose_bands, guess_usual, measure_levels
 from fullyconv.images.zarr_axes import Axes, find_axes, guess_names, read_microns
-
-# What marks a folder as a group or an array: of version 3, and of version 2.
-_MARKS = ("zarr.json", ".zgroup", ".zarray")
-
-
-def is_zarr(path: Path) -> bool:
-    """Returns whether a folder holds a group or an array of zarr."""
-    return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +92,7 @@ def _open(name: str, node: zarr.Array[Any] | zarr.Group, bands: Bands | None) ->
     arrays = tuple(_get_array(name, node, dataset["path"]) for dataset in multiscale["datasets"])
     names = [axis["name"] if isinstance(axis, Mapping) else axis for axis in multiscale.get("axes", ())]
     axes = find_axes(name, names, arrays[0].shape)
+    _check_alike(name, arrays, axes)
     return _describe(name, arrays, axes, bands, read_microns(multiscale, axes))
 
 
@@ -123,6 +117,13 @@ def _get_multiscale(name: str, group: zarr.Group) -> Mapping[str, Any]:
         return found
     inner = ", ".join(sorted(group.keys())[:5]) or "nothing"
     raise ImageError(f"{name}: expected an OME-Zarr image (multiscales), got a group of {inner}; name what is in it")
+
+
+def _check_alike(name: str, arrays: tuple[zarr.Array[Any], ...], axes: Axes) -> None:
+    kinds = [(array.dtype, 1 if axes.channel is None else array.shape[axes.channel]) for array in arrays]
+    if len(set(kinds)) > 1:
+        found = ", ".join(f"{dtype} and {count} channels" for dtype, count in dict.fromkeys(kinds))
+        raise ImageError(f"{name}: expected levels alike, got {found}; write the image again")
 
 
 def _get_array(name: str, group: zarr.Group, path: str) -> zarr.Array[Any]:

@@ -34,6 +34,8 @@ class ScanJob:
         plan: the tiles.
         output: which output to take of a network that has several; the first if None.
         kept: which of that output's scores to keep, by position; all if None.
+        threads: how many threads torch computes a tile with; None for what the worker has. Another number sums in
+            another order: the same number gives the same bytes wherever a tile is computed.
     """
 
     network: NetworkSpec
@@ -42,6 +44,7 @@ class ScanJob:
     plan: TilePlan
     output: str | None = None
     kept: tuple[int, ...] | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ def score_pieces(dense: DenseScorer, job: ScanJob, work: TileWork, images: Seque
         ModelError: a score is not a number, or the scores do not have the grid's shape.
         OptionError: the network has no such output.
     """
+    if job.threads is not None and torch.get_num_threads() != job.threads:
+        torch.set_num_threads(job.threads)
     tile = job.plan[work.number]
     block: Scores | None = None
     for piece, image in zip(work.pieces, images, strict=True):

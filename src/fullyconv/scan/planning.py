@@ -34,16 +34,22 @@ class ScanSettings:
 
     Attributes:
         memory_bytes: what scanning may take in all, beside the network's weights and the libraries themselves; each
-            of several workers takes its share.
+            of several workers as much, so that the tiles do not depend on how many there are.
         output: which output to take of a network that has several; the first if None.
         classes: keep only these scores; all if None.
         threshold: note cells that reach it as what may be detections; none if None.
+        threads: how many threads torch computes a tile with; None for what the engine chooses.
     """
 
     memory_bytes: int = SCAN_MEMORY_BYTES
     output: str | None = None
     classes: tuple[str, ...] | None = None
     threshold: float | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"threads: expected at least 1, got {self.threads}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ def plan_scan(
     scanned = _describe_image(target, dense)
     plan = _plan_tiles(dense, scanned.size, settings.memory_bytes, outputs)
     stored = names if kept is None else tuple(names[index] for index in kept)
-    job = ScanJob(network, target.image, target.level, plan, settings.output, kept)
+    job = ScanJob(network, target.image, target.level, plan, settings.output, kept, settings.threads)
     description = ScanDescription(
         version=fullyconv.__version__,
         model=model_name,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from fullyconv.errors import OptionError
+from fullyconv.runtime.allocator import keep_freed_memory
 from fullyconv.scan.engines.engine import TileOutcome, run_tile
 from fullyconv.scan.engines.pool import run_on_pool
 from fullyconv.scan.job import ScanJob, TileWork
@@ -61,4 +62,9 @@ class _Pool:
 def _start(workers: int) -> ProcessPoolExecutor:
     threads = max(1, (os.cpu_count() or 1) // workers)
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(threads,))
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker, initargs=(threads,))
+
+
+def _prepare_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+    keep_freed_memory()
