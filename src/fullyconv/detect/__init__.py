@@ -1,8 +1,8 @@
 """From score maps over scales to boxes: pyramid, peaks, boxes, non-maximum suppression."""
 
 from fullyconv.detect.boxes import locate_boxes
+from fullyconv.detect.detection import Detection
 from fullyconv.detect.find import (
-    Detection,
     ScoredLevel,
     collect_detections,
     find_detections,

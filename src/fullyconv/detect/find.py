@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fullyconv.card import ModelCard
-from fullyconv.detect.boxes import locate_boxes
+from fullyconv.detect.detection import Detection, FoundCells, join_levels
 from fullyconv.detect.pyramid import Level, plan_pyramid
 from fullyconv.detect.settings import DetectSettings
-from fullyconv.detect.suppress import suppress
 from fullyconv.grid import Pair
 from fullyconv.images import Image8, resize
 from fullyconv.scan import (
@@ -29,24 +26,6 @@ from fullyconv.scan import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """One object.
-
-    Attributes:
-        box_xyxy: `(x0, y0, x1, y1)`, half-open, in pixels of the original image.
-        score: the network's score of the window, after its last activation.
-        class_name: what it is.
-        scale: the factor that the image was scaled by when it was found; the object is about `1 / scale`
-            windows large.
-    """
-
-    box_xyxy: tuple[float, float, float, float]
-    score: float
-    class_name: str
-    scale: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredLevel:
     """The scores of an image at one size.
@@ -58,14 +37,6 @@ class ScoredLevel:
 
     level: Level
     score_map: ScoreMap
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidates:
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    classes: NDArray[np.intp]
-    levels: NDArray[np.intp]
 
 
 def find_detections(
@@ -123,36 +94,25 @@ def collect_detections(
     """
     names = name_scores(card, len(levels[0].score_map.scores))
     reported = choose_classes(names, card, settings.classes)
-    found = _gather(levels, reported, settings, image_size)
-    groups = None if settings.nms_across_classes else found.classes
-    kept = suppress(found.boxes, found.scores, iou=settings.nms_iou, groups=groups)
-    return tuple(
-        Detection(
-            box_xyxy=tuple(found.boxes[index].tolist()),
-            score=float(found.scores[index]),
-            class_name=names[found.classes[index]],
-            scale=levels[found.levels[index]].level.scale,
-        )
-        for index in kept
+    found = [_find_cells(each, reported, settings.threshold) for each in levels]
+    return join_levels(
+        found,
+        names,
+        image_size=image_size,
+        nms_iou=settings.nms_iou,
+        nms_across_classes=settings.nms_across_classes,
     )
 
 
-def _gather(
-    levels: Sequence[ScoredLevel], reported: Sequence[int], settings: DetectSettings, image_size: Pair
-) -> _Candidates:
-    places = list(product(range(len(levels)), reported))
-    scores = [levels[level].score_map.scores[which] for level, which in places]
-    cells = [find_peaks(each, settings.threshold) for each in scores]
-    counts = [len(each) for each in cells]
-    boxes = [
-        locate_boxes(each, found.score_map.grid, scaled_size=found.level.size, image_size=image_size)
-        for each, found in zip(cells, (levels[level] for level, _ in places), strict=True)
-    ]
-    return _Candidates(
-        boxes=np.concatenate(boxes),
+def _find_cells(scored: ScoredLevel, reported: Sequence[int], threshold: float) -> FoundCells:
+    scores = [scored.score_map.scores[which] for which in reported]
+    cells = [find_peaks(each, threshold) for each in scores]
+    return FoundCells(
+        level=scored.level,
+        grid=scored.score_map.grid,
+        cells=np.concatenate(cells),
         scores=np.concatenate([each[tuple(at.T)] for each, at in zip(scores, cells, strict=True)]),
-        classes=np.repeat([which for _, which in places], counts),
-        levels=np.repeat([level for level, _ in places], counts),
+        classes=np.repeat(np.array(reported, dtype=np.intp), [len(each) for each in cells]),
     )
 
 

@@ -25,17 +25,25 @@ class Level:
     size: Pair
 
 
-def plan_pyramid(image_size: Pair, window: Pair, settings: DetectSettings) -> tuple[Level, ...]:
+def plan_pyramid(
+    image_size: Pair, window: Pair, settings: DetectSettings, *, largest_px: int = LARGEST_PIXELS
+) -> tuple[Level, ...]:
     """Returns the sizes to look at, each once, in the order of the scales; automatic ones from the largest.
 
     Scales at which the image would be smaller than the window are left out.
+
+    Args:
+        image_size: `(height, width)` in pixels.
+        window: the network's, `(height, width)` in pixels.
+        settings: which scales.
+        largest_px: the most pixels that a size may have; a gigapixel, for images that are held in memory.
 
     >>> levels = plan_pyramid((100, 200), (25, 25), DetectSettings(scale_step=2))
     >>> [(level.scale, level.size) for level in levels]
     [(1.0, (100, 200)), (0.5, (50, 100)), (0.25, (25, 50))]
 
     Raises:
-        ImageError: the image is smaller than the window at every scale, or more than a gigapixel at one.
+        ImageError: the image is smaller than the window at every scale, or larger than `largest_px` at one.
     """
     scales = settings.scales or tuple(_choose_scales(image_size, window, settings))
     sizes: dict[Pair, float] = {}
@@ -48,7 +56,7 @@ def plan_pyramid(image_size: Pair, window: Pair, settings: DetectSettings) -> tu
             f"the image is smaller than the window: expected at least {format_size(window)} "
             f"(width x height), got {format_size(largest)} at the largest scale; give a larger scale"
         )
-    _check_largest(levels)
+    _check_largest(levels, largest_px)
     return levels
 
 
@@ -74,10 +82,10 @@ def _holds(size: Pair, window: Pair) -> bool:
     return size[0] >= window[0] and size[1] >= window[1]
 
 
-def _check_largest(levels: Iterable[Level]) -> None:
+def _check_largest(levels: Iterable[Level], largest_px: int) -> None:
     largest = max(levels, key=lambda level: level.scale)
-    if largest.size[0] * largest.size[1] > LARGEST_PIXELS:
+    if largest.size[0] * largest.size[1] > largest_px:
         raise ImageError(
-            f"expected at most {LARGEST_PIXELS} pixels at every scale, got {format_size(largest.size)} at "
+            f"expected at most {largest_px} pixels at every scale, got {format_size(largest.size)} at "
             f"{largest.scale:g}; choose smaller scales or a larger smallest object"
         )

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fullyconv.detect.find import Detection
+from fullyconv.detect.detection import Detection
 from fullyconv.detect.settings import DetectSettings
 from fullyconv.grid import Pair
 from fullyconv.scan import DenseScorer
