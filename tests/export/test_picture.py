@@ -25,7 +25,7 @@ def make_shown(hot: tuple[int, int], **changes: object) -> ShownScores:
 @pytest.mark.parametrize("size", [(400, 600), (200, 300), (20, 30), (37, 61)])
 @pytest.mark.parametrize("hot", [(0, 0), (7, 20), (23, 35)])
 def test_a_hot_cell_is_seen_at_any_size(size, hot):
-    picture = draw_scan(Pyramid([GREY]), make_shown(hot), [], size=size)
+    picture = draw_scan(Pyramid([GREY]), [make_shown(hot)], [], size=size)
     heat = np.abs(picture.astype(int) - picture[size[0] // 2, size[1] - 2]).sum(axis=2)
     y, x = np.argwhere(heat == heat.max()).mean(axis=0)
     step = max(8 * 2, 400 / size[0] * 2)  # a coarse cell stands for several
@@ -37,14 +37,14 @@ def test_a_hot_cell_is_seen_at_any_size(size, hot):
 def test_where_nothing_was_scanned_the_image_is_not_hot():
     shown = make_shown((3, 3))
     shown.levels[0].values[:, 10:] = np.nan
-    picture = draw_scan(Pyramid([GREY]), shown, [], size=(200, 300))
+    picture = draw_scan(Pyramid([GREY]), [shown], [], size=(200, 300))
     assert (picture[120:] == picture[-1, -1]).all()
 
 
 def test_boxes_are_in_pixels_of_level_0():
     box = Detection((200.0, 100.0, 400.0, 300.0), 0.9, "cat", 1.0)
-    plain = draw_scan(Pyramid([GREY]), make_shown((0, 0)), [], size=(100, 150))
-    boxed = draw_scan(Pyramid([GREY]), make_shown((0, 0)), [box], size=(100, 150), classes=("dog", "cat"))
+    plain = draw_scan(Pyramid([GREY]), [make_shown((0, 0))], [], size=(100, 150))
+    boxed = draw_scan(Pyramid([GREY]), [make_shown((0, 0))], [box], size=(100, 150), classes=("dog", "cat"))
     rows, columns = np.nonzero((plain != boxed).any(axis=2)[25:])
     assert abs(columns.min() - 50) <= 2
     assert abs(columns.max() - 100) <= 2
@@ -54,14 +54,14 @@ def test_boxes_are_in_pixels_of_level_0():
 def test_raw_scores_are_stretched_over_the_heat_scale():
     shown = make_shown((12, 18), is_raw=True)
     shown.levels[0].values[1] *= 7
-    picture = draw_scan(Pyramid([GREY]), shown, [], size=(400, 600))
+    picture = draw_scan(Pyramid([GREY]), [shown], [], size=(400, 600))
     brightest = picture[208 - 3 : 208 + 3, 304 - 3 : 304 + 3].astype(int)
     assert np.abs(brightest - make_heat_scale()[255]).max(axis=2).min() < 40
 
 
 def test_bands_that_are_no_colours_are_grey():
     image = np.dstack([GREY[:, :, 0], np.zeros((400, 600, 4), np.uint8)])
-    picture = draw_scan(Pyramid([image]), make_shown((0, 0)), [], size=(40, 60))
+    picture = draw_scan(Pyramid([image]), [make_shown((0, 0))], [], size=(40, 60))
     assert (picture[-1, -1] == picture[-1, -1, 0]).all()
     assert picture.shape == (40, 60, 3)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from fullyconv.errors import ImageError
@@ -169,3 +170,17 @@ def test_a_size_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         read_size(tmp_path / "a.png")
     with pytest.raises(ImageError, match="no such image"):
         read_size(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_planes_apart_are_read_right_or_not_at_all(tmp_path: Path, dtype: type) -> None:
+    """Pillow reads those of 16 bits without a word, and wrong."""
+    path, factor = tmp_path / "planes.tif", 257 if dtype is np.uint16 else 1
+    planes = RGB.transpose(2, 0, 1).astype(dtype) * dtype(factor)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    if dtype is np.uint8:
+        np.testing.assert_array_equal(read_image(path), RGB)
+        return
+    for read_part in (read_image, read_size):
+        with pytest.raises(ImageError, match=r"planes\.tif: expected 16-bit colours pixel by pixel, got planes apart"):
+            read_part(path)

@@ -29,7 +29,8 @@ class DetectOptions:
         classes: report only this class; may be given several times.
         nms: of two boxes that overlap by more than this (intersection over union), the better stays.
         nms_across_classes: compare boxes of different classes too.
-        memory: about what running the network may take, such as 512MB or 2GB; images are cut into tiles.
+        memory: about what running the network may take, such as 512MB or 2GB; images are cut into tiles. Of images that
+            are searched part by part, what all of it may take beside the network, in each worker.
         scores: of a network with several outputs, which one to take; by default the first.
     """
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fullyconv.atomic import write_whole
+from fullyconv.cli.detect_large import search_large
 from fullyconv.detect import (
     Detection,
     DetectSettings,
@@ -17,12 +18,39 @@ from fullyconv.detect import (
     collect_detections,
     scan_pyramid,
 )
+from fullyconv.detect.large import ORDINARY_PIXELS, LargeSearch, is_ordinary
 from fullyconv.detect.record import format_record
 from fullyconv.errors import OptionError
+from fullyconv.grid import Pair
 from fullyconv.images import Image8, read_image
+from fullyconv.images.stored import Bands
 from fullyconv.report.heat import combine_heat, normalise_heat
 from fullyconv.report.overlay import choose_picture_size, draw_overlay
 from fullyconv.scan import DenseScorer, Progress, choose_classes, name_scores
+
+_SCANS = ".scan"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of one image.
+
+    Attributes:
+        detections: highest score first.
+        failures: why parts of it could not be done, with where they lie.
+        no_picture: why there is no picture; "" if there is one, or none was asked for.
+        scans: the folder with the scores of a large image.
+    """
+
+    detections: tuple[Detection, ...]
+    failures: tuple[str, ...] = ()
+    no_picture: str = ""
+    scans: Path | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was done."""
+        return not self.failures and not self.no_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +59,27 @@ class Search:
 
     Attributes:
         model: where the network was read from.
-        dense: the network.
-        settings: how to look.
+        large: what to look for, with what, and how.
         pictures: whether to draw.
+        bands: of images with many bands, which to take.
+        ordinary_px: the most pixels that an image searched in memory has; 0 if none is to be.
     """
 
     model: Path
-    dense: DenseScorer
-    settings: DetectSettings
+    large: LargeSearch
     pictures: bool
+    bands: Bands | None = None
+    ordinary_px: int = ORDINARY_PIXELS
+
+    @property
+    def dense(self) -> DenseScorer:
+        """The network."""
+        return self.large.dense
+
+    @property
+    def settings(self) -> DetectSettings:
+        """How to look."""
+        return self.large.settings
 
     def check_classes(self) -> None:
         """Checks, before any image is read, that the network has the classes that were asked for.
@@ -50,23 +90,45 @@ class Search:
         if self.dense.card.classes:
             choose_classes(self.dense.card.classes, self.dense.card, self.settings.classes)
 
-    def run(self, path: Path, target: Path, progress: Progress) -> tuple[Detection, ...]:
+    def is_left_alone(self, target: Path) -> bool:
+        """Returns whether only what had failed is to be done, and nothing of this image had."""
+        is_done = _add_suffix(target, ".json").exists() and not _add_suffix(target, _SCANS).exists()
+        return self.large.retry_failed and is_done
+
+    def run(self, path: Path, target: Path, progress: Progress) -> Found:
         """Searches the image at `path`; writes `target` with .json and .png added; returns what was found.
+
+        The scores of a large image are left in `target` with .scan added, from where the same call goes on.
 
         Raises:
             ImageError: the image cannot be read, or does not suit the network.
+            OptionError: the scores that are there are of another search.
             OutputError: the results cannot be written.
         """
+        window = self.dense.grid.window_px
+        if self.ordinary_px and is_ordinary(path, window, self.settings, most_px=self.ordinary_px):
+            found, size = self._search_in_memory(path, target, progress)
+        else:
+            found, size = self._search_on_disk(path, target, progress)
+        record = format_record(found.detections, self.settings, image=(path, size), model=(self.model, self.dense))
+        with write_whole(_add_suffix(target, ".json")) as part:
+            part.write_text(record, encoding="utf-8")
+        return found
+
+    def _search_in_memory(self, path: Path, target: Path, progress: Progress) -> tuple[Found, Pair]:
         image = read_image(path)
         size = (image.shape[0], image.shape[1])
         levels = scan_pyramid(self.dense, image, self.settings, progress)
         found = collect_detections(levels, self.dense.card, self.settings, image_size=size)
         if self.pictures:
             self._write_picture(image, levels, found, _add_suffix(target, ".png"))
-        record = format_record(found, self.settings, image=(path, size), model=(self.model, self.dense))
-        with write_whole(_add_suffix(target, ".json")) as part:
-            part.write_text(record, encoding="utf-8")
-        return found
+        return Found(found), size
+
+    def _search_on_disk(self, path: Path, target: Path, progress: Progress) -> tuple[Found, Pair]:
+        scans = _add_suffix(target, _SCANS)
+        picture = _add_suffix(target, ".png") if self.pictures else None
+        found = search_large(self.large, path, scans, picture=picture, bands=self.bands, progress=progress)
+        return Found(found.detections, found.failures, found.no_picture, scans), found.size
 
     def _write_picture(
         self, image: Image8, levels: Sequence[ScoredLevel], found: Sequence[Detection], target: Path

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from fullyconv.cli.scan_results import Scanning, Written
 
 _OPTIONS, _GRID, _RUNTIME, _ENGINE = ScanOptions(), GridOptions(), RuntimeOptions(), EngineOptions()
-_SHOWN_FAILURES = 10
 
 
 def scan(  # noqa: PLR0913 - one for each option; four are flattened settings
@@ -90,16 +89,10 @@ def _scan_all(scanning: Scanning, work: Sequence[tuple[Path, Path]]) -> tuple[li
 
 
 def _report(written: Sequence[Written], problems: Sequence[str]) -> int:
+    from fullyconv.cli.scan_failures import report_tiles
+
     for message in problems:
         print(f"fullyconv: {' '.join(message.split())}", file=sys.stderr)
     for result in written:
-        failures = list(result.summary.failures.values())
-        if failures:
-            print(f"fullyconv: {result.image}: {len(failures)} tiles could not be done:", file=sys.stderr)
-        for message in failures[:_SHOWN_FAILURES]:
-            print(f"  {message}", file=sys.stderr)
-        if len(failures) > _SHOWN_FAILURES:
-            print(f"  and {len(failures) - _SHOWN_FAILURES} more; --log FILE lists all", file=sys.stderr)
-        if failures:
-            print("  give the same command with --retry-failed to run only these", file=sys.stderr)
+        report_tiles(result.image, list(result.summary.failures.values()), more="; --log FILE lists all")
     return 1 if problems or any(result.summary.failures for result in written) else 0

@@ -6,29 +6,28 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from fullyconv.cli.engine_options import EngineOptions
 from fullyconv.cli.grid_options import GridOptions
+from fullyconv.cli.network import describe_network
 from fullyconv.cli.runtime_options import RuntimeOptions
+from fullyconv.cli.scan_finish import finish_scan
 from fullyconv.cli.scan_options import ScanOptions, parse_bands
 from fullyconv.cli.scan_progress import show_progress
-from fullyconv.detect.from_scan import find_in_scan, keep_detections
 from fullyconv.errors import ImageError, OptionError
 from fullyconv.images.opening import describe_source
 from fullyconv.images.source import SourceSpec
-from fullyconv.report.colour import choose_class_colour
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.scan.description import ScanDescription
 from fullyconv.scan.driver import ScanOrder, ScanSummary, run_scan
 from fullyconv.scan.ledger import Ledger
-from fullyconv.scan.multiscales import Channel, ScaleView, write_multiscales
 from fullyconv.scan.network import NetworkFile
 from fullyconv.scan.planning import ScanTarget, plan_scan
 from fullyconv.scan.regions import CellMask
 from fullyconv.scan.regions.reading import TISSUE, read_region
-from fullyconv.scan.score_store import ScoreStore, report_writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +95,7 @@ class Scanning:
         dense = runtime.place(grid.apply(fullyconv.load(model)))
         if dense.choice is not None:
             print(f"fullyconv: {dense.choice}", file=sys.stderr)
-        network = NetworkFile(
-            path=str(model.resolve()),
-            stride=grid.parse_stride(),
-            border=grid.border,
-            runtime=None if dense.choice is None else dense.choice.runtime.name,
-            precision=runtime.precision,
-            device=runtime.device,
-            max_error=runtime.max_error,
-        )
+        network = describe_network(model, dense, grid, runtime)
         return cls(network=network, dense=dense, options=options, engine=engine)
 
     def with_files(self, *, where: str | None, overwrite: bool, retry_failed: bool) -> Scanning:
@@ -134,7 +125,12 @@ class Scanning:
                 self.engine.choose(self.dense),
                 wanted=self._choose_cells(target, plan.description),
                 progress=progress,
-                finish=lambda store, ledger: self._finish(order, store, ledger),
+                finish=partial(
+                    finish_scan,
+                    order,
+                    nms_iou=self.options.nms,
+                    nms_across_classes=self.options.nms_across_classes,
+                ),
             )
         return Written(image, output, order.layout.shape, summary, _count_boxes(order))
 
@@ -159,36 +155,6 @@ class Scanning:
         if not Path(self.where).is_file():  # reading it says why not
             return {"where": self.where}
         return {"where": hashlib.sha256(Path(self.where).read_bytes()).hexdigest()[:16]}
-
-    def _finish(self, order: ScanOrder, store: ScoreStore, ledger: Ledger) -> None:
-        with report_writing(store.path):
-            write_multiscales(store.group, _describe_view(store.description))
-        if order.seeking is not None:
-            options = self.options
-            found = find_in_scan(
-                store,
-                ledger,
-                order.job.plan,
-                order.seeking,
-                nms_iou=options.nms,
-                nms_across_classes=options.nms_across_classes,
-            )
-            keep_detections(ledger, found)
-
-
-def _describe_view(description: ScanDescription) -> ScaleView:
-    background = description.card.background
-    channels = tuple(
-        Channel(label, choose_class_colour(number), is_shown=label != background)
-        for number, label in enumerate(description.outputs)
-    )
-    return ScaleView(
-        name=Path(description.image.name).name,
-        placement=description.placement,
-        channels=channels,
-        microns_per_pixel=description.image.microns_per_pixel,
-        limits=None if description.card.activation == "none" else (0.0, 1.0),
-    )
 
 
 def scale_to_mpp(image: SourceSpec, microns_per_pixel: float) -> SourceSpec:

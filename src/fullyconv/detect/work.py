@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fullyconv.detect.pyramid import plan_pyramid
+from fullyconv.detect.large import measure_image, plan_large_pyramid
 from fullyconv.detect.settings import DetectSettings
-from fullyconv.errors import ImageError
+from fullyconv.errors import ImageError, MissingExtraError
 from fullyconv.grid import Pair
-from fullyconv.images.read import read_size
 from fullyconv.runtime.work import Work
 from fullyconv.scan import DenseScorer, largest_tile_px
 
@@ -38,7 +37,7 @@ def measure_work(dense: DenseScorer, paths: Sequence[Path], settings: DetectSett
 
 def _list_sizes(path: Path, dense: DenseScorer, settings: DetectSettings) -> list[Pair]:
     try:
-        levels = plan_pyramid(read_size(path), dense.grid.window_px, settings)
-    except ImageError:  # which is told when it is its turn
+        levels = plan_large_pyramid(measure_image(path), dense.grid.window_px, settings)
+    except (ImageError, MissingExtraError):  # which is told when it is its turn
         return []
     return [level.size for level in levels]

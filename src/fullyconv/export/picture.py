@@ -1,4 +1,4 @@
-"""A picture of a scan at any size: the image, the heat of its scores over it, and boxes with labels."""
+"""A picture of scans at any size: the image, the heat of its scores over it, and boxes with labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fullyconv.scan.placement import Placement
 
 @dataclass(frozen=True, slots=True)
 class ShownScores:
-    """Which scores become heat.
+    """Which scores of one scan become heat.
 
     Attributes:
         levels: all scores, then coarser ones; see `fullyconv.export.scores.read_hottest`.
@@ -57,7 +57,7 @@ def choose_size(image_size: Pair, longest_px: int) -> Pair:
 
 def draw_scan(
     source: Source,
-    scores: ShownScores,
+    scores: Sequence[ShownScores],
     detections: Sequence[Detection],
     *,
     size: Pair,
@@ -68,7 +68,7 @@ def draw_scan(
 
     Args:
         source: the image.
-        scores: what becomes heat.
+        scores: what becomes heat, of each scale that was scanned; at least one.
         detections: highest score first, in pixels of level 0.
         size: `(height, width)`, at most the image's.
         classes: all classes, so that each keeps its colour from picture to picture.
@@ -79,9 +79,9 @@ def draw_scan(
         ImageError: the image cannot be read.
     """
     picture = show_rgb(read_thumbnail(source, size, bands=bands))
-    hottest = read_hottest(scores.levels, scores.placement, scores.outputs, size)
-    heat = combine_heat([hottest], (0,), size)
-    if scores.is_raw:
+    hottest = [read_hottest(each.levels, each.placement, each.outputs, size) for each in scores]
+    heat = combine_heat(hottest, (0,), size)
+    if any(each.is_raw for each in scores):
         heat = normalise_heat(heat)
     return draw_boxes(draw_heat(picture, heat), detections, image_size=source.levels[0].size, classes=classes)
 

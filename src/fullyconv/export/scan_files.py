@@ -12,6 +12,7 @@ import zarr
 
 from fullyconv.detect import Detection
 from fullyconv.errors import OptionError
+from fullyconv.export.picture import ShownScores
 from fullyconv.export.scores import ScoreReader, Values
 from fullyconv.scan.driver import name_ledger
 from fullyconv.scan.ledger import Ledger
@@ -56,6 +57,16 @@ def open_levels(store: ScoreStore, outputs: Sequence[int]) -> tuple[ScoreReader,
         assert isinstance(array, zarr.Array)
         levels.append(ScoreLevel(array, tuple(outputs)))
     return tuple(levels)
+
+
+def show_scores(store: ScoreStore, outputs: Sequence[int]) -> ShownScores:
+    """Returns these scores of a store as what becomes the heat of a picture."""
+    return ShownScores(
+        levels=open_levels(store, outputs),
+        placement=store.description.placement,
+        outputs=tuple(range(len(outputs))),
+        is_raw=store.description.card.activation == "none",
+    )
 
 
 def read_detections(path: Path) -> tuple[Detection, ...]:

@@ -10,9 +10,9 @@ import fullyconv
 from fullyconv.detect import Detection
 from fullyconv.errors import FullyconvError, ImageError, OptionError, require_extra
 from fullyconv.export.geotiff import RasterFacts, write_geotiff
-from fullyconv.export.picture import ShownScores, choose_size, draw_scan, write_picture
+from fullyconv.export.picture import choose_size, draw_scan, write_picture
 from fullyconv.export.qupath import ObjectType, write_qupath
-from fullyconv.export.scan_files import open_levels, read_detections
+from fullyconv.export.scan_files import open_levels, read_detections, show_scores
 from fullyconv.export.table import write_table
 from fullyconv.grid import format_size
 from fullyconv.images.opening import describe_source
@@ -122,17 +122,11 @@ def _export_table(store: ScoreStore, target: Path, settings: ExportSettings) -> 
 def _export_picture(store: ScoreStore, target: Path, settings: ExportSettings) -> str:
     found, missing = _read_if_known(store, settings)
     description = store.description
-    outputs = _choose(store, settings)
-    shown = ShownScores(
-        levels=open_levels(store, outputs),
-        placement=description.placement,
-        outputs=tuple(range(len(outputs))),
-        is_raw=description.card.activation == "none",
-    )
+    shown = show_scores(store, _choose(store, settings))
     size = choose_size(description.image.full_size, settings.longest_px)
     source = _open_image(store, settings)
     try:
-        picture = draw_scan(source, shown, found, size=size, classes=description.outputs, bands=settings.bands)
+        picture = draw_scan(source, [shown], found, size=size, classes=description.outputs, bands=settings.bands)
     finally:
         source.close()
     write_picture(target, picture)

@@ -25,6 +25,8 @@ LARGEST_PIXELS = 2**30
 
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
 _16_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+# TIFF: how many bits a value has; and whether colours lie in planes apart.
+_BITS, _PLANAR, _APART = 258, 284, 2
 # EXIF: the tag, and its values that exchange height and width.
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 
@@ -42,14 +44,15 @@ def read_image(path: Path | str) -> Image8:
     - Of a file with several pages or frames, the first.
 
     Raises:
-        ImageError: the file is missing, empty, not an image, truncated, holds values of more than 16 bits,
-            or has more than one gigapixel.
+        ImageError: the file is missing, empty, not an image, truncated, holds values of more than 16 bits
+            or 16-bit colours in planes apart, or has more than one gigapixel.
     """
     path = Path(path)
     check_file(path)
     try:
         with warnings.catch_warnings(action="ignore"), _open(path) as image:
             _check_size(path, image)
+            _check_planes(path, image)
             image.load()
             return _convert(path, _turn_upright(image))
     except _DECODER_ERRORS as error:
@@ -62,12 +65,13 @@ def read_size(path: Path | str) -> tuple[int, int]:
     """Returns the `(height, width)` that the image will have when it is read; its pixels are not.
 
     Raises:
-        ImageError: the file is missing, empty or not an image.
+        ImageError: the file is missing, empty or not an image, or one that would be read wrong.
     """
     path = Path(path)
     check_file(path)
     try:
         with warnings.catch_warnings(action="ignore"), _open(path) as image:
+            _check_planes(path, image)
             is_turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
             return (image.width, image.height) if is_turned else (image.height, image.width)
     except _DECODER_ERRORS as error:
@@ -91,6 +95,16 @@ def _check_size(path: Path, image: Image.Image) -> None:
     if image.width * image.height > LARGEST_PIXELS:
         size = format_size((image.height, image.width))
         raise ImageError(f"{path}: expected at most {LARGEST_PIXELS} pixels, got {size}; cut it into parts")
+
+
+def _check_planes(path: Path, image: Image.Image) -> None:
+    """Refuses what Pillow would read wrong without saying so: colours of 16 bits in planes apart."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR) == _APART and max(tags.get(_BITS, (8,))) > 8:
+        raise ImageError(
+            f"{path}: expected 16-bit colours pixel by pixel, got planes apart (TIFF's PlanarConfiguration 2); "
+            "convert it to 8 bits, or read it by region"
+        )
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
