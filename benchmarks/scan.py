@@ -18,10 +18,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 from memory import watch_growth
+from page import join_cells
 from slides import write_slide
 
 import fullyconv
@@ -38,7 +39,7 @@ from fullyconv.scan.planning import ScanPlan, ScanSettings, ScanTarget, plan_sca
 from refine import NETWORKS
 
 WINDOW = 64
-MEGA = 10**6
+NANO = 10**9
 
 
 def main() -> None:
@@ -103,19 +104,17 @@ def scan(dense: DenseModel, image: SourceSpec, options: argparse.Namespace, outp
 
 
 def measure_areas(options: argparse.Namespace) -> None:
-    print("| side | windows | tiles | seconds | megapixels a second | peak MB above the model |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| side | windows | tiles | seconds | of processors | nanoseconds of processors a pixel | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for side in options.sides:
         find_slide(options, side)
         arguments = ["one", str(side), "--network", options.network, "--folder", str(options.folder)]
         command = [sys.executable, __file__, *arguments, "--megabytes", str(options.megabytes)]
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         row = json.loads(ended.stdout.splitlines()[-1])
-        speed = side**2 / MEGA / row["seconds"]
-        print(
-            f"| {side} | {row['windows']} | {row['tiles']} | {row['seconds']:.1f} | {speed:.2f} | {row['megabytes']} |",
-            flush=True,
-        )
+        cost = row["processor_seconds"] * NANO / side**2
+        cells = [side, row["windows"], row["tiles"], *(f"{row[name]:.1f}" for name in ("seconds", "processor_seconds"))]
+        print(join_cells([*cells, f"{cost:.1f}", row["megabytes"]]), flush=True)
 
 
 def measure_one(options: argparse.Namespace, side: int) -> dict[str, float]:
@@ -123,12 +122,13 @@ def measure_one(options: argparse.Namespace, side: int) -> dict[str, float]:
     image = find_slide(options, side)
     dense(torch.rand(1, 3, WINDOW, WINDOW))  # what torch takes for itself when it first runs is the model's
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, watch_growth() as growth:
-        start = perf_counter()
+        start, busy = perf_counter(), process_time()
         order = scan(dense, image, options, Path(folder) / "out.zarr")
-        seconds = perf_counter() - start
+        seconds, processor_seconds = perf_counter() - start, process_time() - busy
     rows, columns = order.layout.shape[1:]
     return {
         "seconds": seconds,
+        "processor_seconds": processor_seconds,
         "windows": rows * columns,
         "tiles": len(order.job.plan),
         "megabytes": growth.bytes // 2**20,

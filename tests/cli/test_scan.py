@@ -128,7 +128,7 @@ def test_several_images(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         (["--scores", "side"], "output 'side': the network has no such output"),
         (["--bands", "1,x"], "--bands: expected whole numbers from 1 with commas, such as 4,3,2, got '1,x'"),
         (["--memory", "much"], "--memory: expected an amount such as 512MB or 2GB, got 'much'"),
-        (["--memory", "0"], "memory: expected at least 1 byte, got 0"),
+        (["--memory", "0"], "which one window of this network takes at a time, got 0 MB"),
         (["--threshold", "nan"], "threshold: expected a number, got nan"),
         (["--threads", "0"], "threads: expected at least 1, got 0"),
         (["--workers", "0"], "--workers: expected at least 1, got 0"),
