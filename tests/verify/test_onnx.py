@@ -199,3 +199,13 @@ def test_padding_that_is_computed_from_the_size_of_the_image_is_that_of_windows(
     assert (dense.report.tier, dense.report.guarantee) == (1, "feature windows")
     report = fullyconv.verify(dense, path)
     assert report.passed and report.checked_beyond_window, str(report)
+
+
+def test_a_file_in_float16_that_was_checked_is_saved_as_it_was(tmp_path):
+    path = make_half(between(tmp_path / "a.onnx", pooled("m"), 6), tmp_path / "b.onnx")
+    dense, source = fullyconv.convert(path), load_onnx(path)
+    fullyconv.verify(dense, source)
+    dense.save(tmp_path / "dense.onnx")
+    onnx.checker.check_model(tmp_path / "dense.onnx", full_check=True)
+    assert fullyconv.load(tmp_path / "dense.onnx").module.program.dtype == "float16"
+    assert OnnxOriginal(source, torch.randn(2, 3, *WINDOW), torch.float16).answer(torch.randn(2, 3, *WINDOW))
