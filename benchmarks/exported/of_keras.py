@@ -35,8 +35,8 @@ _PREPROCESSING = {
     "ConvNeXtTiny": {"include_preprocessing": False},
 }
 
-# TensorFlow keeps up to 6 GB that it took for a network and its export, so files are written by a process of their own.
-_LIMITS = Limits(600, 9_000_000_000)
+# The export from TensorFlow takes up to 10 GB and gives nothing back, so files are written by a process of their own.
+_LIMITS = Limits(600, 12_000_000_000)
 
 _ROUTES = {"keras, tensorflow": "tensorflow", "keras, torch": "torch", "tf2onnx": "tensorflow"}
 _TF2ONNX = ("VGG16", "MobileNetV2", "ResNet50")
