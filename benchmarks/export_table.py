@@ -33,9 +33,9 @@ not below 1e-10 where the conversion computed weights, which are kept in float32
 Weights are random (seed 0), fitted layer by layer so that scores depend on the image and on every layer, and differ as
 little by rounding as those of trained networks; those of torchvision and Keras are fitted in the framework, before the
 export. The scaling by 1/255 within Keras networks is left out, because the images here are of about 1. "As from
-PyTorch": the dense network made from the module has the same grid, tier, guarantee and scores, up to this error. Windows
-are smaller than the defaults where a network allows it. Seconds are those of `convert`, on 2 CPU cores with much other
-work running beside: they are upper bounds.
+PyTorch": the dense network made from the module has the same grid, tier, guarantee and scores, up to this error.
+Windows are smaller than the defaults where a network allows it. Seconds are those of `convert`, on 2 CPU cores with
+much other work running beside: they are upper bounds.
 """
 
 # The outcome of a case whose file its exporter did not write.
