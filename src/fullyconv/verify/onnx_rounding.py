@@ -20,9 +20,9 @@ from fullyconv.verify.rounding import Rounding, find_other_values, measure_chang
 
 def find_computed_onnx(dense: OnnxModule, source: OnnxModel) -> tuple[str, ...]:
     """Returns the names of floating weights of `dense` whose values are not those of a weight of the file."""
-    weights = [weight for model in _list_models(dense) for weight in _list_weights(model)]
-    kept = {name: tensor for name, tensor in weights if tensor.dtype != torch.float64 and not _is_whole(tensor)}
-    return find_other_values(kept, [tensor for _, tensor in _list_weights(source.model)])
+    weights = (weight for model in _list_models(dense) for weight in _list_weights(model))
+    rounded = ((name, tensor) for name, tensor in weights if tensor.dtype != torch.float64 and not _is_whole(tensor))
+    return find_other_values(rounded, (tensor for _, tensor in _list_weights(source.model)))
 
 
 def measure_onnx_rounding(dense: OnnxModule, computed: Sequence[str], images: Tensor, seed: int) -> Rounding:

@@ -26,7 +26,8 @@ Rounding = dict[tuple[str, str], float]
 Sums = tuple[torch.dtype, int, int, int]
 """What tells the values of a tensor, in any order."""
 
-# Up to here the values of two tensors are compared as sets as well, which takes sorting them.
+# Up to here the values of two tensors are compared as sets as well, which takes sorting them; larger ones are summed
+# so many at a time.
 _SMALL = 1 << 20
 
 # Rounding goes one way or the other for each value; the largest change in a few random ways, on images of several
@@ -38,17 +39,19 @@ _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def find_computed(dense: nn.Module, original: nn.Module) -> tuple[str, ...]:
     """Returns the names of floating weights of `dense` whose values are not those of a weight of `original`."""
-    return find_other_values(dense.state_dict(), original.state_dict().values())
+    return find_other_values(dense.state_dict().items(), original.state_dict().values())
 
 
-def find_other_values(kept: Mapping[str, Tensor], sources: Iterable[Tensor]) -> tuple[str, ...]:
+def find_other_values(kept: Iterable[tuple[str, Tensor]], sources: Iterable[Tensor]) -> tuple[str, ...]:
     """Returns the names of floating tensors whose values are not those of a source, in any order."""
-    sources = [tensor for tensor in sources if tensor.is_floating_point()]
-    known = {_sum_bits(tensor) for tensor in sources}
-    repeated = {_sum_bits(torch.unique(tensor)) for tensor in sources if tensor.numel() <= _SMALL}
+    known, repeated = set(), set()
+    for tensor in sources:
+        if tensor.is_floating_point():
+            known.add(_sum_bits(tensor))
+            repeated.update([_sum_bits(torch.unique(tensor))] if tensor.numel() <= _SMALL else [])
     return tuple(
         name
-        for name, tensor in kept.items()
+        for name, tensor in kept
         if tensor.is_floating_point() and _sum_bits(tensor) not in known and not _repeats(tensor, repeated)
     )
 
@@ -111,8 +114,12 @@ def _compare(before: Mapping[str, Measured], after: Mapping[str, Measured]) -> I
 
 def _sum_bits(tensor: Tensor) -> Sums:
     """Returns what does not depend on the order of the values: whole numbers wrap around, but never round."""
-    bits = tensor.detach().cpu().contiguous().view(_BITS[tensor.element_size()]).to(torch.int64)
-    return tensor.dtype, tensor.numel(), int(bits.sum()), int((bits * bits).sum())
+    bits = tensor.detach().cpu().contiguous().view(_BITS[tensor.element_size()]).flatten()
+    total = squares = torch.zeros((), dtype=torch.int64)
+    for part in torch.split(bits, _SMALL):  # eight bytes for each value of a large tensor would be much
+        wide = part.to(torch.int64)
+        total, squares = total + wide.sum(), squares + (wide * wide).sum()
+    return tensor.dtype, tensor.numel(), int(total), int(squares)
 
 
 def _repeats(tensor: Tensor, repeated: Set[Sums]) -> bool:
