@@ -27,15 +27,15 @@ file and read again; then its scores are compared with those of the file that it
 single windows, on patches of the feature map, and on pixel crops where these are promised, on an image one stride
 higher than the window and on a wider one with rest pixels. "Error" is the largest difference of logits (of scores where
 no softmax or sigmoid is last) relative to the largest, once with the dense file on onnxruntime and once on OpenVINO in
-float32; {TOLERANCE:.0e} is allowed. "Float64": the same comparisons with file and dense file in float64, by onnx's
-reference implementation; it decides, and where it finds both equal a larger error in float32 counts as rounding. It is
-not below 1e-10 where the conversion computed weights, which are kept in float32; verify measures what that makes.
-Weights are random (seed 0), fitted layer by layer so that scores depend on the image and on every layer, and differ as
-little by rounding as those of trained networks; those of torchvision and Keras are fitted in the framework, before the
-export. The scaling by 1/255 within Keras networks is left out, because the images here are of about 1. "As from
-PyTorch": the dense network made from the module has the same grid, tier, guarantee and scores, up to this error.
-Windows are smaller than the defaults where a network allows it. Seconds are those of `convert`, on 2 CPU cores with
-much other work running beside: they are upper bounds.
+float32; {TOLERANCE:.0e} is allowed. "Float64": the same comparisons with file and dense file in float64 by onnx's
+reference implementation, where that was run; it decides, and where it finds both equal a larger error in float32 counts
+as rounding. It is not below 1e-10 where the conversion computed weights, which are kept in float32; verify measures
+what that makes. Weights are random (seed 0), fitted layer by layer so that scores depend on the image and on every
+layer, and gates are not saturated; those of torchvision and Keras are fitted in the framework, before the export. The
+scaling by 1/255 within Keras networks is left out, because the images here are of about 1. "As from PyTorch": the dense
+network made from the module has the same grid, tier, guarantee and scores, up to this error. Windows are smaller than
+the defaults where a network allows it. Seconds are those of `convert`, on 2 CPU cores with much other work running
+beside: they are upper bounds.
 """
 
 # The outcome of a case whose file its exporter did not write.
