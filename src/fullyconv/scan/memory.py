@@ -12,8 +12,9 @@ from fullyconv.errors import OptionError
 from fullyconv.grid import Pair
 from fullyconv.scan.scorer import DenseScorer
 
-# What reading, writing and running keep for themselves beside any tile: decoders, compressors, pools of threads.
-_LIBRARIES = 128 * 2**20
+# What reading, writing and running keep for themselves beside any tile: decoded parts of the file (64 MiB), decoders,
+# compressors, pools of threads.
+_LIBRARIES = 192 * 2**20
 
 _COPIES = 3
 _FLOAT = 4
