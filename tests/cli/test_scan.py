@@ -54,7 +54,7 @@ def read(output: Path) -> np.ndarray:
 
 def test_the_scores_of_an_image(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "out.zarr"
-    assert run(folder, output, "--threshold", "0.5", "--memory", "200MB") == 0
+    assert run(folder, output, "--threshold", "0.5", "--memory", "300MB") == 0
     printed = capsys.readouterr().out
     assert "123x123 windows, 2 scores each; " in printed
     assert f" boxes; {output}" in printed

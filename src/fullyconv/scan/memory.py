@@ -16,6 +16,10 @@ from fullyconv.scan.scorer import DenseScorer
 # compressors, pools of threads.
 _LIBRARIES = 192 * 2**20
 
+KEPT_SHARE = 0.25
+"""Of the budget: freed memory that a worker keeps from one tile to the next. It lies in gaps that the next tile's maps, if
+they are a little larger, do not fit into: so what a tile takes comes on top of it."""
+
 _COPIES = 3
 _FLOAT = 4
 _LARGEST_TENSOR = 2**31 - 1
@@ -55,14 +59,14 @@ def plan_tile_px(dense: DenseScorer, memory_bytes: int, outputs: int) -> int:
     Raises:
         OptionError: the budget does not hold a tile of one window.
     """
-    for_tiles = memory_bytes - _LIBRARIES - _reserve(dense, max(1, memory_bytes))
+    for_tiles = memory_bytes * (1 - KEPT_SHARE) - _LIBRARIES - _reserve(dense, max(1, memory_bytes))
     stride_y, stride_x = dense.grid.stride_px
     run = measure_bytes_per_pixel(dense)
     pixels = _COPIES * dense.card.channels + 2 * _FLOAT * dense.card.channels
     scores = _COPIES * _FLOAT * outputs / (stride_y * stride_x)
     fitting, smallest = int(for_tiles / (run + pixels + scores)), _measure_smallest_tile(dense)
     if fitting < smallest:
-        needed = _LIBRARIES + _reserve(dense, 2 * _LIBRARIES) + smallest * (run + pixels + scores)
+        needed = (_LIBRARIES + _reserve(dense, 2 * _LIBRARIES) + smallest * (run + pixels + scores)) / (1 - KEPT_SHARE)
         raise OptionError(
             f"memory: expected at least {ceil(needed / 2**20)} MB, which one window of this network takes at a time, "
             f"got {memory_bytes / 2**20:.4g} MB"

@@ -13,6 +13,7 @@ from fullyconv.images import Image8
 from fullyconv.images.source import Source, SourceSpec
 from fullyconv.runtime.allocator import measure_resident_bytes, release_freed_memory
 from fullyconv.scan.job import ScanJob, Scores, TileWork, read_pieces, score_pieces
+from fullyconv.scan.memory import KEPT_SHARE
 from fullyconv.scan.network import NetworkSpec
 from fullyconv.scan.scorer import DenseScorer
 
@@ -82,13 +83,13 @@ def compute_tile(dense: DenseScorer, job: ScanJob, read: ReadTile, *, base_bytes
         dense: the network.
         job: the scan.
         read: the tile's pixels.
-        base_bytes: what the process had before its first tile: what it keeps beyond is no more than half the budget.
+        base_bytes: what the process had before its first tile: what it keeps of freed memory has its share of the budget.
     """
     if read.failure:
         return TileOutcome(read.work, failure=read.failure, reading_seconds=read.seconds)
     start = perf_counter()
     scores = score_pieces(dense, job, read.work, read.images)
-    release_freed_memory(base_bytes + job.memory_bytes // 2)
+    release_freed_memory(base_bytes + int(job.memory_bytes * KEPT_SHARE))
     return TileOutcome(read.work, scores, reading_seconds=read.seconds, computing_seconds=perf_counter() - start)
 
 
