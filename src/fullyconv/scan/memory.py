@@ -17,8 +17,8 @@ from fullyconv.scan.scorer import DenseScorer
 _LIBRARIES = 192 * 2**20
 
 KEPT_SHARE = 0.25
-"""Of the budget: freed memory that a worker keeps from one tile to the next. It lies in gaps that the next tile's maps, if
-they are a little larger, do not fit into: so what a tile takes comes on top of it."""
+"""Of the budget: freed memory that a worker keeps from one tile to the next. It lies in gaps that the next tile's maps,
+if they are a little larger, do not fit into: so what a tile takes comes on top of it."""
 
 _COPIES = 3
 _FLOAT = 4

@@ -83,7 +83,8 @@ def compute_tile(dense: DenseScorer, job: ScanJob, read: ReadTile, *, base_bytes
         dense: the network.
         job: the scan.
         read: the tile's pixels.
-        base_bytes: what the process had before its first tile: what it keeps of freed memory has its share of the budget.
+        base_bytes: what the process had before its first tile; what it keeps of freed memory beyond has its share of
+            the budget.
     """
     if read.failure:
         return TileOutcome(read.work, failure=read.failure, reading_seconds=read.seconds)
