@@ -27,7 +27,7 @@ from fullyconv.scan import memory
 from fullyconv.scan.engines import InProcess
 from fullyconv.scan.network import LoadedNetwork
 
-MEMORY = str(memory._LIBRARIES + 300_000)
+MEMORY = str(round((memory._LIBRARIES + 300_000) / (1 - memory.KEPT_SHARE)))
 OPTIONS = ("--scales", "1,0.5", "--threshold", 0.6, "--memory", MEMORY)
 PIXELS = skimage.data.immunohistochemistry()[:180, :240]
 
@@ -106,7 +106,7 @@ def test_large_is_what_is_not_ordinary(model: Path, tmp_path: Path) -> None:
     large = LargeSearch(LoadedNetwork(dense, "trial"), "trial", dense, InProcess(dense), settings)
     pixels = PIXELS.shape[0] * PIXELS.shape[1]
     for most, scans in ((pixels, None), (pixels - 1, tmp_path / f"{pixels - 1}.scan")):
-        search = Search(model, large, pictures=False, ordinary_px=most)
+        search = Search(model, large, settings, pictures=False, ordinary_px=most)
         assert search.run(image, tmp_path / str(most), lambda done, total: None).scans == scans
 
 

@@ -34,7 +34,7 @@ from fullyconv.scan.engines import InProcess
 from fullyconv.scan.network import LoadedNetwork
 
 WINDOW = (16, 20)
-TINY = memory._LIBRARIES + 400_000  # which leaves tiles of some 70x70 pixels
+TINY = round((memory._LIBRARIES + 400_000) / (1 - memory.KEPT_SHARE))  # which leaves tiles of some 70x70 pixels
 SETTINGS = DetectSettings(scales=(1.0, 0.5, 0.25), threshold=0.4, nms_iou=0.2, memory_bytes=TINY)
 
 

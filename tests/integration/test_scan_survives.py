@@ -26,7 +26,7 @@ from fullyconv.scan.score_store import ScoreStore
 from scans import list_files
 
 SIDE = 1200
-MEMORY = "214MB"  # of which tiles get 22: some 30 of them
+MEMORY = "286MB"  # of which tiles get 22: some 30 of them
 KILLS = 10
 
 

@@ -3,6 +3,20 @@ import sys
 
 import pytest
 
+RELEASING = """
+import torch
+from fullyconv.runtime.allocator import keep_freed_memory, measure_resident_bytes, release_freed_memory
+keep_freed_memory()
+before = measure_resident_bytes()
+torch.ones(32 * 2**20)
+wall = [torch.ones(100)]  # above the freed block, so that the heap's end does not move back
+assert before > 0
+assert not release_freed_memory(before + 2**30)
+kept = measure_resident_bytes()
+assert release_freed_memory(before)
+print((kept - measure_resident_bytes()) >> 20)
+"""
+
 CODE = """
 import resource, torch
 from fullyconv.runtime.allocator import keep_freed_memory
@@ -30,3 +44,9 @@ def test_large_blocks_are_used_again() -> None:
     )
     assert fresh > 3 * PAGES
     assert kept < PAGES / 4
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems' C libraries are left alone")
+def test_what_is_kept_is_given_back_above_a_limit() -> None:
+    released = subprocess.run([sys.executable, "-c", RELEASING], capture_output=True, check=True).stdout
+    assert 100 <= int(released) <= 140, "of a block of 128 MiB"

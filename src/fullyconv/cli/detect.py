@@ -65,6 +65,7 @@ def detect(  # noqa: PLR0913 - one for each option; five are flattened settings
     from fullyconv.detect.large import ORDINARY_PIXELS, LargeSearch
     from fullyconv.images import find_images
     from fullyconv.runtime.allocator import keep_freed_memory
+    from fullyconv.scan.planning import SCAN_MEMORY_BYTES
 
     keep_freed_memory()
     settings, bands = options.to_settings(), parse_bands(large.bands)
@@ -76,13 +77,13 @@ def detect(  # noqa: PLR0913 - one for each option; five are flattened settings
         model_name=str(model.resolve()),
         dense=dense,
         engine=engine.choose(dense),
-        settings=settings,
+        settings=options.to_settings(SCAN_MEMORY_BYTES),
         threads=engine.threads,
         overwrite=large.overwrite,
         retry_failed=large.retry_failed,
     )
     is_memory_enough = engine == EngineOptions() and bands is None
-    search = Search(model, prepared, pictures, bands, ORDINARY_PIXELS if is_memory_enough else 0)
+    search = Search(model, prepared, settings, pictures, bands, ORDINARY_PIXELS if is_memory_enough else 0)
     search.check_classes()
     with use_folder(output), _show_bars() as bars:
         found, failures = _search_all(search, list(zip(paths, targets, strict=True)), bars)

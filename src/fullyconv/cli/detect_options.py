@@ -29,8 +29,8 @@ class DetectOptions:
         classes: report only this class; may be given several times.
         nms: of two boxes that overlap by more than this (intersection over union), the better stays.
         nms_across_classes: compare boxes of different classes too.
-        memory: about what running the network may take, such as 512MB or 2GB; images are cut into tiles. Of images that
-            are searched part by part, what all of it may take beside the network, in each worker.
+        memory: about what running the network may take, by default 512MB; images are cut into tiles. Of images
+            that are searched part by part, what all of it may take beside the network, in each worker; by default 2GB.
         scores: of a network with several outputs, which one to take; by default the first.
     """
 
@@ -41,17 +41,22 @@ class DetectOptions:
     classes: Annotated[tuple[str, ...], Parameter(name="--class", negative=())] = ()
     nms: float = 0.3
     nms_across_classes: Annotated[bool, Parameter(negative=())] = False
-    memory: str = "512MB"
+    memory: str | None = None
     scores: str | None = None
 
-    def to_settings(self) -> DetectSettings:
+    def to_settings(self, default_bytes: int | None = None) -> DetectSettings:
         """Returns the library's settings.
+
+        Args:
+            default_bytes: how much memory where none was asked for; None for what running in memory takes.
 
         Raises:
             OptionError: an option has no meaning; the message names it.
         """
         from fullyconv.detect import DetectSettings
+        from fullyconv.scan import DEFAULT_MEMORY_BYTES
 
+        default_bytes = DEFAULT_MEMORY_BYTES if default_bytes is None else default_bytes
         return DetectSettings(
             scales=parse_scales(self.scales),
             scale_step=self.scale_step,
@@ -60,7 +65,7 @@ class DetectOptions:
             classes=self.classes or None,
             nms_iou=self.nms,
             nms_across_classes=self.nms_across_classes,
-            memory_bytes=parse_memory(self.memory),
+            memory_bytes=default_bytes if self.memory is None else parse_memory(self.memory),
             output=self.scores,
         )
 

@@ -59,7 +59,8 @@ class Search:
 
     Attributes:
         model: where the network was read from.
-        large: what to look for, with what, and how.
+        large: what to look for, with what, and how, on disk.
+        settings: how to look in memory.
         pictures: whether to draw.
         bands: of images with many bands, which to take.
         ordinary_px: the most pixels that an image searched in memory has; 0 if none is to be.
@@ -67,6 +68,7 @@ class Search:
 
     model: Path
     large: LargeSearch
+    settings: DetectSettings
     pictures: bool
     bands: Bands | None = None
     ordinary_px: int = ORDINARY_PIXELS
@@ -75,11 +77,6 @@ class Search:
     def dense(self) -> DenseScorer:
         """The network."""
         return self.large.dense
-
-    @property
-    def settings(self) -> DetectSettings:
-        """How to look."""
-        return self.large.settings
 
     def check_classes(self) -> None:
         """Checks, before any image is read, that the network has the classes that were asked for.

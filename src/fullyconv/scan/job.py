@@ -34,6 +34,7 @@ class ScanJob:
         plan: the tiles.
         output: which output to take of a network that has several; the first if None.
         kept: which of that output's scores to keep, by position; all if None.
+        memory_bytes: what a worker may take beside the network.
         threads: how many threads torch computes a tile with; None for what the worker has. Another number sums in
             another order: the same number gives the same bytes wherever a tile is computed.
     """
@@ -44,6 +45,7 @@ class ScanJob:
     plan: TilePlan
     output: str | None = None
     kept: tuple[int, ...] | None = None
+    memory_bytes: int = 2 * 2**30
     threads: int | None = None
 
 

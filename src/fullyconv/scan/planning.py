@@ -97,7 +97,9 @@ def plan_scan(
     scanned = _describe_image(target, dense)
     plan = _plan_tiles(dense, scanned.size, settings.memory_bytes, outputs)
     stored = names if kept is None else tuple(names[index] for index in kept)
-    job = ScanJob(network, target.image, target.level, plan, settings.output, kept, settings.threads)
+    job = ScanJob(
+        network, target.image, target.level, plan, settings.output, kept, settings.memory_bytes, settings.threads
+    )
     description = ScanDescription(
         version=fullyconv.__version__,
         model=model_name,

@@ -11,7 +11,9 @@ from typing import Protocol
 from fullyconv.errors import ImageError
 from fullyconv.images import Image8
 from fullyconv.images.source import Source, SourceSpec
+from fullyconv.runtime.allocator import measure_resident_bytes, release_freed_memory
 from fullyconv.scan.job import ScanJob, Scores, TileWork, read_pieces, score_pieces
+from fullyconv.scan.memory import KEPT_SHARE
 from fullyconv.scan.network import NetworkSpec
 from fullyconv.scan.scorer import DenseScorer
 
@@ -74,18 +76,28 @@ def read_tile(source: Source, job: ScanJob, work: TileWork) -> ReadTile:
     return ReadTile(work, images, seconds=perf_counter() - start)
 
 
-def compute_tile(dense: DenseScorer, job: ScanJob, read: ReadTile) -> TileOutcome:
-    """Returns the scores of a tile that was read, or its failure."""
+def compute_tile(dense: DenseScorer, job: ScanJob, read: ReadTile, *, base_bytes: int) -> TileOutcome:
+    """Returns the scores of a tile that was read, or its failure.
+
+    Args:
+        dense: the network.
+        job: the scan.
+        read: the tile's pixels.
+        base_bytes: what the process had before its first tile; what it keeps of freed memory beyond has its share of
+            the budget.
+    """
     if read.failure:
         return TileOutcome(read.work, failure=read.failure, reading_seconds=read.seconds)
     start = perf_counter()
     scores = score_pieces(dense, job, read.work, read.images)
+    release_freed_memory(base_bytes + int(job.memory_bytes * KEPT_SHARE))
     return TileOutcome(read.work, scores, reading_seconds=read.seconds, computing_seconds=perf_counter() - start)
 
 
 def run_tile(job: ScanJob, work: TileWork) -> TileOutcome:
     """Reads and computes a tile; network and image are opened once in each process, the image in each thread."""
-    return compute_tile(_open_network(job.network), job, read_tile(_open_image(job.image), job, work))
+    dense, base_bytes = _open_network(job.network)
+    return compute_tile(dense, job, read_tile(_open_image(job.image), job, work), base_bytes=base_bytes)
 
 
 class _OpenImages(threading.local):
@@ -96,7 +108,7 @@ class _OpenImages(threading.local):
 
 
 _images = _OpenImages()
-_networks: dict[NetworkSpec, DenseScorer] = {}
+_networks: dict[NetworkSpec, tuple[DenseScorer, int]] = {}
 _opening = threading.Lock()
 
 
@@ -108,9 +120,11 @@ def _open_image(spec: SourceSpec) -> Source:
     return _images.source
 
 
-def _open_network(spec: NetworkSpec) -> DenseScorer:
+def _open_network(spec: NetworkSpec) -> tuple[DenseScorer, int]:
+    """Returns the network, and what the process had when it was open."""
     with _opening:  # of several threads of a worker one loads the network; the others wait for it
         if spec not in _networks:
             _networks.clear()  # that of a scan before this one
-            _networks[spec] = spec.open()
+            dense = spec.open()
+            _networks[spec] = dense, measure_resident_bytes()
         return _networks[spec]

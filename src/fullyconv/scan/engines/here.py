@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
+from fullyconv.runtime.allocator import measure_resident_bytes
 from fullyconv.scan.engines.engine import ReadTile, TileOutcome, compute_tile, read_tile
 from fullyconv.scan.job import ScanJob, TileWork
 from fullyconv.scan.scorer import DenseScorer
@@ -29,9 +30,10 @@ class InProcess:
 
     def run(self, job: ScanJob, works: Iterable[TileWork]) -> Generator[TileOutcome]:
         """Yields the outcomes in the order of the works."""
+        base_bytes = measure_resident_bytes()
         with closing(_read_ahead(job, iter(works))) as reads:
             for read in reads:
-                yield compute_tile(self.dense, job, read)
+                yield compute_tile(self.dense, job, read, base_bytes=base_bytes)
 
 
 def _read_ahead(job: ScanJob, works: Iterator[TileWork]) -> Generator[ReadTile]:
