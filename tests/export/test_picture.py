@@ -51,6 +51,15 @@ def test_boxes_are_in_pixels_of_level_0():
     assert abs(rows.max() + 25 - 75) <= 2
 
 
+def test_where_an_image_is_shown_smaller_low_boxes_have_no_label():
+    low, high = (Detection((200.0, y, 500.0, y + height), 0.9, "cat", 1.0) for y, height in ((40.0, 20), (200.0, 160)))
+    plain = draw_scan(Pyramid([GREY]), [make_shown((0, 0))], [], size=(100, 150))
+    for box, grows in ((low, False), (high, True)):
+        boxed = draw_scan(Pyramid([GREY]), [make_shown((0, 0))], [box], size=(100, 150))
+        first = int(np.nonzero((plain != boxed).any(axis=(1, 2)))[0].min())
+        assert (first < box.box_xyxy[1] / 4 - 5) == grows, "a label is above its box"
+
+
 def test_raw_scores_are_stretched_over_the_heat_scale():
     shown = make_shown((12, 18), is_raw=True)
     shown.levels[0].values[1] *= 7

@@ -67,7 +67,8 @@ def draw_boxes(
 ) -> Image8:
     """Returns the RGB picture with a box for each detection, and a label where there is room for one.
 
-    The best boxes are drawn last and labelled first, so that in a crowd they are the ones to be seen.
+    The best boxes are drawn last and labelled first, so that in a crowd they are the ones to be seen. Where the image
+    is shown smaller, boxes that are lower than a label have none: it would hide them, and others.
     """
     canvas = Image.fromarray(picture)
     pen = ImageDraw.Draw(canvas)
@@ -78,7 +79,9 @@ def draw_boxes(
     for each, box in reversed(list(zip(detections, boxes, strict=True))):
         thinner = max(1, min(box[2] - box[0], box[3] - box[1]) // 12)  # the line must not hide what it shows
         _draw_box(pen, box, colours[each.class_name], min(width, thinner))
-    _draw_labels(pen, detections[:_LABELLED], boxes[:_LABELLED], colours)
+    least_px = _choose_font_px((canvas.width, canvas.height)) if canvas.width < image_size[1] else 0
+    labelled = [pair for pair in zip(detections, boxes, strict=True) if pair[1][3] - pair[1][1] >= least_px][:_LABELLED]
+    _draw_labels(pen, [each for each, _ in labelled], [box for _, box in labelled], colours)
     return np.asarray(canvas)
 
 
@@ -103,6 +106,10 @@ def _choose_line_px(canvas: Image.Image) -> int:
     return max(1, round(sqrt(canvas.width * canvas.height) / 220))
 
 
+def _choose_font_px(canvas: Pair) -> float:
+    return max(11.0, sqrt(canvas[0] * canvas[1]) / 38)
+
+
 def _draw_box(pen: ImageDraw.ImageDraw, box: _BoxPx, colour: Rgb, width: int) -> None:
     """Draws the box between two dark lines, which show on any ground."""
     edge = max(1, width // 2)
@@ -121,7 +128,7 @@ def _draw_labels(
     colours: dict[str, Rgb],
 ) -> None:
     canvas = pen.im.size
-    font = ImageFont.load_default(max(11.0, sqrt(canvas[0] * canvas[1]) / 38))
+    font = ImageFont.load_default(_choose_font_px(canvas))
     taken: list[_BoxPx] = []
     for each, box in zip(detections, boxes, strict=True):
         text = _choose_text(pen, each, box, font)
