@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 
 # A model file must not be able to name these.
 _TOUCHES_FILES = frozenset({"from_file"})
+
+_SEQUENCES = (list, tuple)  # a union would be made anew for each argument of each call that runs
 
 Arg = Any  # a literal, Ref, PerBatch, or a list or tuple of such
 
@@ -80,8 +83,8 @@ def find_batched(calls: Iterable[Call]) -> frozenset[str]:
 
 def map_arg(arg: Arg, leaf: Callable[[Arg], Arg]) -> Arg:
     """Returns the argument with `leaf` applied to everything that is not a list or a tuple."""
-    if isinstance(arg, list | tuple):
-        return type(arg)(map_arg(inner, leaf) for inner in arg)
+    if isinstance(arg, _SEQUENCES):
+        return type(arg)([map_arg(inner, leaf) for inner in arg])
     return leaf(arg)
 
 
@@ -109,6 +112,7 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
     return map_arg(call.args, leaf), {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
 
 
+@cache
 def find_operation(target: str) -> torch._ops.OpOverload:
     """Returns the ATen operation of a name such as `aten.conv2d.default`.
 

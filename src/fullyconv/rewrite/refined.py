@@ -47,10 +47,12 @@ class Route:
     Attributes:
         stages: in order.
         lattices: where the cells of each map lie.
+        last_uses: for each stage the maps that no later one reads.
     """
 
     stages: tuple[Stage, ...]
     lattices: Mapping[str, Lattices]
+    last_uses: tuple[frozenset[str], ...]
 
 
 def make_route(program: Program, step: Pair) -> Route:
@@ -71,7 +73,16 @@ def make_route(program: Program, step: Pair) -> Route:
             joined = (splits[0].after, splits[1].after)
         lattices.update(dict.fromkeys(makes, joined))
         stages.append(Stage(instructions, reads, makes, step_calls.edge, slide, splits))
-    return Route(tuple(stages), lattices)
+    return Route(tuple(stages), lattices, _find_last_uses(stages))
+
+
+def _find_last_uses(stages: Sequence[Stage]) -> tuple[frozenset[str], ...]:
+    seen: set[str] = set()
+    uses = []
+    for stage in reversed(stages):
+        uses.append(frozenset({*stage.reads, *stage.makes} - seen))
+        seen.update(uses[-1])
+    return tuple(reversed(uses))
 
 
 def list_steps(program: Program) -> tuple[list[int], list[int]]:
