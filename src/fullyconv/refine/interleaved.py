@@ -6,7 +6,6 @@ fragment's own cells, and no end needs care: where the map ends, each of its fra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -15,7 +14,7 @@ from fullyconv.graph import Pair
 from fullyconv.refine.fragments import Count, Fragments, Phases, make_whole, split_fragments
 from fullyconv.refine.lattice import Split
 
-_WHOLE = (Phases(), Phases())
+WHOLE = (Phases(), Phases())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +27,7 @@ class Interleaved:
     """
 
     tensor: Tensor
-    phases: tuple[Phases, Phases] = _WHOLE
+    phases: tuple[Phases, Phases] = WHOLE
 
     @property
     def hole(self) -> Pair:
@@ -53,12 +52,12 @@ def _count_along(map_: Interleaved, axis: int) -> Count:
     return lambda _, phase: -(-(size - phase) // factor)
 
 
-def trim(maps: Sequence[Interleaved]) -> list[Tensor]:
-    """Returns the tensors of maps with the same fragments, of the least size that one of them has."""
-    if len(maps) == 1:
-        return [maps[0].tensor]
-    height, width = (min(int(map_.tensor.shape[axis]) for map_ in maps) for axis in (2, 3))
-    return [map_.tensor[..., :height, :width] for map_ in maps]
+def trim(maps: list[Tensor]) -> list[Tensor]:
+    """Returns maps `(N, C, H, W)` with the same fragments, of the least size that one of them has."""
+    if all(map_.shape[2:] == maps[0].shape[2:] for map_ in maps[1:]):
+        return maps
+    height, width = (min(int(map_.shape[axis]) for map_ in maps) for axis in (2, 3))
+    return [map_[..., :height, :width] for map_ in maps]
 
 
 def follow_phases(

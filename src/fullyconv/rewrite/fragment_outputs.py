@@ -14,7 +14,7 @@ from fullyconv.graph import Pair
 from fullyconv.refine.fragments import Fragments, Wanted, paste
 from fullyconv.refine.interleaved import Interleaved
 from fullyconv.refine.lattice import Lattice
-from fullyconv.rewrite.fragment_run import FragmentRun, Map, Maps, divide
+from fullyconv.rewrite.fragment_run import Apart, FragmentRun, Maps
 from fullyconv.rewrite.grid_module import shape_scores
 from fullyconv.rewrite.program import WindowedHead
 from fullyconv.rewrite.refined import Route
@@ -22,8 +22,6 @@ from fullyconv.rewrite.windowed import run_head
 
 if TYPE_CHECKING:
     from fullyconv.rewrite.dense_module import DenseModule
-
-Apart = dict[str, Fragments]
 
 FRAGMENT_MEMORY_BYTES = 128 << 20
 """What the maps of one group of fragments may take, unless `DenseModel.with_fragment_memory` says otherwise."""
@@ -73,11 +71,14 @@ class _Scores:
             if output.tensor:
                 self._paste(output, maps[output.tensor])
         if self._head is not None and any(not output.tensor for output in self._outputs):
-            apart = {cut.tensor: divide(maps[cut.tensor], self._wanted) for cut in self._head.cuts}
+            apart = {cut.tensor: self._divide(maps[cut.tensor]) for cut in self._head.cuts}
             for offset in self._list_offsets(self._head, apart):
                 self._run_head(self._head, apart, offset)
 
-    def _paste(self, output: Output, map_: Map) -> None:
+    def _divide(self, map_: Fragments | Interleaved) -> Fragments:
+        return map_.divide(self._wanted.limit_px) if isinstance(map_, Interleaved) else map_
+
+    def _paste(self, output: Output, map_: Fragments | Interleaved) -> None:
         if isinstance(map_, Interleaved):
             height, width = self._grid
             self._maps[output.value] = map_.tensor[..., :height, :width]

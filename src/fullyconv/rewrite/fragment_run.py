@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from fullyconv.capture.calls import run_call
 from fullyconv.graph import Pair
 from fullyconv.refine.fragments import Count, Fragments, Phases, Wanted, match_fragments, split_fragments
-from fullyconv.refine.interleaved import Interleaved, follow_phases, trim
+from fullyconv.refine.interleaved import Interleaved
 from fullyconv.refine.lattice import Split
-from fullyconv.rewrite.program import GridCall, Instruction
-from fullyconv.rewrite.refined import Route, Stage
-from fullyconv.rewrite.spreading import loosen_stage, spread_stage
+from fullyconv.rewrite.interleaved_run import InterleavedRun, write_passages
+from fullyconv.rewrite.program import Instruction
+from fullyconv.rewrite.refined import Route, Stage, run_instructions
+from fullyconv.rewrite.spreading import loosen_stage
 
-Map = Fragments | Interleaved
-Maps = dict[str, Map]
+Apart = dict[str, Fragments]
+Maps = Mapping[str, Fragments] | Mapping[str, Interleaved]
 Receive = Callable[[Maps], None]
 Splits = tuple[Split, Split]
-
-LARGEST_HOLE = 4
-"""Up to this distance of a fragment's cells its fragments lie in one another: convolutions take as long, or less.
-
-Apart, small fragments of up to four sizes take a call each, which lays out its weights anew. At 8, convolutions of 128
-and more channels took 1.3 to 1.5 times as long with holes as on fragments (docs/refinement.md).
-"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,83 +48,48 @@ class FragmentRun:
             images: `(N, C, H, W)`.
             receive: is called at least once.
         """
-        self._run_from(0, {name: Interleaved(images)}, receive)
+        passages = write_passages(self.route, self.wanted.limit_px)
+        place, maps = InterleavedRun(passages, self.weights, self.ends, self.group_bytes).run(name, images)
+        if place == len(self.route.stages):
+            receive(maps)
+        else:
+            self._run_groups(place, {name: map_.divide(self.wanted.limit_px) for name, map_ in maps.items()}, receive)
 
-    def _run_from(self, start: int, maps: Maps, receive: Receive) -> None:
+    def _run_groups(self, start: int, maps: Apart, receive: Receive) -> None:
+        """Runs the stages from one on, on a few fragments at a time if all of them would take too much."""
+        if sum(map(_measure, maps.values())) > self.group_bytes and _can_be_grouped(maps):
+            for group in _cut_into_groups(maps, self.group_bytes):
+                self._run_from(start, group, receive)
+        else:
+            self._run_from(start, maps, receive)
+
+    def _run_from(self, start: int, maps: Apart, receive: Receive) -> None:
         for place in range(start, len(self.route.stages)):
             stage = self.route.stages[place]
             maps.update(zip(stage.makes, self._run_stage(stage, maps), strict=False))
             for name in self.route.last_uses[place] - self.ends:
                 maps.pop(name, None)
-            if stage.slide is not None and sum(_measure(map_) for map_ in maps.values()) > self.group_bytes:
-                apart = {name: divide(map_, self.wanted) for name, map_ in maps.items()}
-                if _can_be_grouped(apart):
-                    for group in _cut_into_groups(apart, self.group_bytes):
-                        self._run_from(place + 1, group, receive)
-                    return
-                maps = dict(apart)
+            if stage.slide is not None:
+                self._run_groups(place + 1, maps, receive)
+                return
         receive(maps)
 
-    def _run_stage(self, stage: Stage, maps: Maps) -> Sequence[Map]:
-        splits = None if stage.splits is None else self._find_phases(stage.splits)
-        read = [maps[name] for name in stage.reads]
-        made = self._run_interleaved(stage, read, splits)
-        if made is None:
-            return self._run_apart(stage, [divide(map_, self.wanted) for map_ in read], splits)
-        return made if max(made[0].hole) <= LARGEST_HOLE else [divide(map_, self.wanted) for map_ in made]
-
-    def _find_phases(self, splits: Splits) -> Splits:
-        """Returns the splits; where no window begins at a later phase, the operation keeps its stride."""
-        rows, columns = (
-            replace(split, factor=1) if split.phase_px > limit else split
-            for split, limit in zip(splits, self.wanted.limit_px, strict=True)
-        )
-        return rows, columns
-
-    def _run_interleaved(self, stage: Stage, read: Sequence[Map], splits: Splits | None) -> list[Interleaved] | None:
-        """Returns what a stage makes of maps whose fragments lie in one another; None where they must lie apart."""
-        maps = [map_ for map_ in read if isinstance(map_, Interleaved)]
-        if len(maps) < len(read) or any(map_.phases != maps[0].phases for map_ in maps):
-            return None
-        phases = maps[0].phases if splits is None else follow_phases(maps[0].phases, splits, self.wanted.limit_px)
-        instructions = spread_stage(stage, maps[0].hole, _list_factors(splits))
-        if phases is None or instructions is None:
-            return None
-        return [Interleaved(tensor, phases) for tensor in self._run_calls(instructions, stage, trim(maps))]
-
-    def _run_apart(self, stage: Stage, maps: Sequence[Fragments], splits: Splits | None) -> list[Fragments]:
+    def _run_stage(self, stage: Stage, maps: Apart) -> list[Fragments]:
         lattices = [self.route.lattices[name] for name in stage.reads]
-        read = match_fragments(maps, lattices, self.wanted)
-        factors = _list_factors(splits)
-        instructions = loosen_stage(stage, factors)
-        parts = [self._run_calls(instructions, stage, parts) for parts in zip(*read, strict=True)]
-        made = [read[0].fill(tensors) for tensors in zip(*parts, strict=True)]
-        if splits is None or factors == (1, 1):
-            return made
-        phases = (Phases(factors[0], splits[0].phase_px), Phases(factors[1], splits[1].phase_px))
-        counts = _count_cells(stage, splits, read[0], made[0])
-        return [split_fragments(made[0], phases, counts, self.wanted.limit_px)]
+        read = match_fragments([maps[name] for name in stage.reads], lattices, self.wanted)
+        splits = stage.find_splits(self.wanted.limit_px)
+        if splits is None or all(split.factor == 1 for split in splits):
+            return self._run_parts(stage.instructions, stage, read)
+        (made,) = self._run_parts(loosen_stage(stage, (splits[0].factor, splits[1].factor)), stage, read)
+        phases = (Phases(splits[0].factor, splits[0].phase_px), Phases(splits[1].factor, splits[1].phase_px))
+        counts = _count_cells(stage, splits, read[0], made)
+        return [split_fragments(made, phases, counts, self.wanted.limit_px)]
 
-    def _run_calls(self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Tensor]) -> list[Tensor]:
-        """Returns what instructions make of tensors `(N, C, h, w)`."""
-        known = {**self.weights, **dict(zip(stage.reads, read, strict=True))}
-        for instruction in instructions:
-            if isinstance(instruction, GridCall):
-                rows, columns = instruction.step
-                known[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
-            else:
-                made = run_call(instruction, known, len(read[0]))
-                known.update(zip(instruction.outputs, made, strict=False))
-        return [known[name] for name in stage.makes]
-
-
-def divide(map_: Map, wanted: Wanted) -> Fragments:
-    """Returns a map as fragments that lie apart; what are such stays as it is."""
-    return map_.divide(wanted.limit_px) if isinstance(map_, Interleaved) else map_
-
-
-def _list_factors(splits: Splits | None) -> Pair:
-    return (1, 1) if splits is None else (splits[0].factor, splits[1].factor)
+    def _run_parts(
+        self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Fragments]
+    ) -> list[Fragments]:
+        made = [run_instructions(instructions, stage.reads, parts, self.weights) for parts in zip(*read, strict=True)]
+        return [read[0].fill([part[name] for part in made]) for name in stage.makes]
 
 
 def _count_cells(stage: Stage, splits: Splits, read: Fragments, made: Fragments) -> tuple[Count, Count]:
@@ -157,8 +115,8 @@ def _list_sizes(map_: Fragments, axis: int) -> list[int]:
     return [int(tensor.shape[2 + axis]) for tensor in along]
 
 
-def _measure(map_: Map) -> int:
-    return _bytes_of(map_.tensor) if isinstance(map_, Interleaved) else sum(map(_bytes_of, map_))
+def _measure(map_: Fragments) -> int:
+    return sum(map(_bytes_of, map_))
 
 
 def _can_be_grouped(maps: Mapping[str, Fragments]) -> bool:
@@ -168,7 +126,7 @@ def _can_be_grouped(maps: Mapping[str, Fragments]) -> bool:
     return not is_one and all(map_.rows == first.rows and map_.columns == first.columns for map_ in maps.values())
 
 
-def _cut_into_groups(maps: Mapping[str, Fragments], group_bytes: int) -> Iterator[Maps]:
+def _cut_into_groups(maps: Mapping[str, Fragments], group_bytes: int) -> Iterator[Apart]:
     """Yields the maps with a few of their fragments each time, and the last with the rest."""
     first = next(iter(maps.values()))
     for row, tops in enumerate(first.rows):

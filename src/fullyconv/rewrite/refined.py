@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
+from torch import Tensor
+
+from fullyconv.capture.calls import run_call
 from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
@@ -39,8 +42,22 @@ class Stage:
     slide: Slide | None = None
     splits: tuple[Split, Split] | None = None
 
+    def find_splits(self, limit: Pair) -> tuple[Split, Split] | None:
+        """Returns how it becomes fragments; where no window begins at a later phase, it keeps its stride.
 
-@dataclass(frozen=True, slots=True)
+        Args:
+            limit: where the last window begins, in pixels.
+        """
+        if self.splits is None:
+            return None
+        rows, columns = (
+            replace(split, factor=1) if split.phase_px > last else split
+            for split, last in zip(self.splits, limit, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """A program as stages for one distance of windows.
 
@@ -83,6 +100,28 @@ def _find_last_uses(stages: Sequence[Stage]) -> tuple[frozenset[str], ...]:
         uses.append(frozenset({*stage.reads, *stage.makes} - seen))
         seen.update(uses[-1])
     return tuple(reversed(uses))
+
+
+def run_instructions(
+    instructions: Sequence[Instruction], names: Sequence[str], read: Sequence[Tensor], weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Returns all tensors after some instructions, by name.
+
+    Args:
+        instructions: in order.
+        names: of the maps that they read.
+        read: these maps, `(N, C, h, w)`.
+        weights: by name.
+    """
+    known = {**weights, **dict(zip(names, read, strict=True))}
+    for instruction in instructions:
+        if isinstance(instruction, GridCall):
+            rows, columns = instruction.step
+            known[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
+        else:
+            made = run_call(instruction, known, len(read[0]))
+            known.update(zip(instruction.outputs, made, strict=False))
+    return known
 
 
 def list_steps(program: Program) -> tuple[list[int], list[int]]:
