@@ -12,7 +12,9 @@ import torch
 # A model file must not be able to name these.
 _TOUCHES_FILES = frozenset({"from_file"})
 
-_SEQUENCES = (list, tuple)  # a union would be made anew for each argument of each call that runs
+# Sets and tuples, not unions, which are made anew each time: a run has many arguments, and little time between calls.
+_SEQUENCES = (list, tuple)
+_LITERALS = frozenset({int, float, bool, str, type(None)})
 
 Arg = Any  # a literal, Ref, PerBatch, or a list or tuple of such
 
@@ -83,8 +85,8 @@ def find_batched(calls: Iterable[Call]) -> frozenset[str]:
 
 def map_arg(arg: Arg, leaf: Callable[[Arg], Arg]) -> Arg:
     """Returns the argument with `leaf` applied to everything that is not a list or a tuple."""
-    if isinstance(arg, _SEQUENCES):
-        return type(arg)([map_arg(inner, leaf) for inner in arg])
+    if isinstance(arg, list | tuple):
+        return type(arg)(map_arg(inner, leaf) for inner in arg)
     return leaf(arg)
 
 
@@ -92,7 +94,7 @@ def run_call(call: Call, tensors: Mapping[str, torch.Tensor], batch: int) -> tup
     """Returns the outputs of `call` on `tensors`, with literals made for `batch`."""
     args, kwargs = fill_arguments(call, tensors, batch)
     result = find_operation(call.target)(*args, **kwargs)
-    return tuple(result) if isinstance(result, list | tuple) else (result,)
+    return tuple(result) if isinstance(result, _SEQUENCES) else (result,)
 
 
 def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) -> tuple[Any, dict[str, Any]]:
@@ -104,12 +106,17 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
         batch: its size; a tensor of it while a run is traced.
     """
 
-    def leaf(arg: Arg) -> Arg:
+    def fill(arg: Arg) -> Arg:
         if isinstance(arg, Ref):
             return tensors[arg.name]
-        return arg.offset + arg.slope * batch if isinstance(arg, PerBatch) else arg
+        if isinstance(arg, PerBatch):
+            return arg.offset + arg.slope * batch
+        if not isinstance(arg, _SEQUENCES) or _LITERALS.issuperset(map(type, arg)):
+            return arg
+        return type(arg)([fill(inner) for inner in arg])
 
-    return map_arg(call.args, leaf), {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
+    args = tuple([arg if type(arg) in _LITERALS else fill(arg) for arg in call.args])
+    return args, {name: fill(arg) for name, arg in call.kwargs.items()}
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fullyconv.capture.calls import Call, Ref
 from fullyconv.graph import Pair
 from fullyconv.refine.edges import Edge
 from fullyconv.refine.slides import Slide
@@ -19,6 +20,8 @@ from fullyconv.rewrite.refined import Stage
 Arguments = tuple[Any, ...]
 
 _TO_THE_END = 2**62
+_LARGEST_SUM = 9  # of more cells, fragments are averaged quicker
+_AVERAGE_DEFAULTS: Arguments = ([0, 0], False, True, None)  # padding, whether it rounds up and counts padding, divisor
 _POOL_DEFAULTS: Arguments = ([0, 0], [1, 1], False)  # padding, dilation, whether it rounds up
 
 
@@ -47,17 +50,45 @@ def spread_stage(stage: Stage, hole: Pair, factors: Pair) -> Sequence[Instructio
     if hole == (1, 1):
         return loosen_stage(stage, factors)
     loose = loosen_step(stage.instructions, stage.slide or Slide(), factors)  # pools become shifts also where they stay
-    spread = [_spread(instruction, hole) for instruction in loose]
-    found = [instruction for instruction in spread if instruction is not None]
-    return found if len(found) == len(spread) else None
+    found: list[Instruction] = []
+    for instruction in loose:
+        spread = _spread(instruction, hole)
+        if spread is None:
+            return None
+        found += spread
+    return found
 
 
-def _spread(instruction: Instruction, hole: Pair) -> Instruction | None:
+def _spread(instruction: Instruction, hole: Pair) -> list[Instruction] | None:
     if isinstance(instruction, GridCall):
-        return instruction if _stays(instruction.step, hole) else None
+        return [instruction] if _stays(instruction.step, hole) else None
+    if instruction.target == "aten.avg_pool2d.default":
+        return _spread_average(instruction, hole)
     find = _ARGUMENTS.get(instruction.target)
     args = None if find is None else find(instruction.args, hole)
-    return None if args is None else replace(instruction, args=args)
+    return None if args is None else [replace(instruction, args=args)]
+
+
+def _spread_average(call: Call, hole: Pair) -> list[Instruction] | None:
+    """A small one is the sum of shifted maps, in the order in which the pool adds: there is none with holes."""
+    args: Arguments = call.args + _AVERAGE_DEFAULTS[len(call.args) - 3 :]
+    x, kernel, stride, padding, _, _, divisor = args
+    if any(padding) or list(stride) != [1, 1] or kernel[0] * kernel[1] > _LARGEST_SUM:
+        return None
+    name, calls = call.outputs[0], list[Instruction]()
+    taps = [(row, column) for row in range(kernel[0]) for column in range(kernel[1])]
+    for place, tap in enumerate(taps):
+        for axis, source in ((0, x), (1, Ref(f"{name}/{place}/0"))):
+            start, left = tap[axis] * hole[axis], (kernel[axis] - 1 - tap[axis]) * hole[axis]
+            stop = -left if left else _TO_THE_END
+            calls.append(
+                Call("aten.slice.Tensor", (source, 2 + axis, start, stop), outputs=(f"{name}/{place}/{axis}",))
+            )
+    sums = [f"{name}/0/1", *(f"{name}/sum/{place}" for place in range(1, len(taps)))]
+    for place in range(1, len(taps)):
+        pair = (Ref(sums[place - 1]), Ref(f"{name}/{place}/1"))
+        calls.append(Call("aten.add.Tensor", pair, outputs=(sums[place],)))
+    return [*calls, Call("aten.div.Tensor", (Ref(sums[-1]), divisor or len(taps)), outputs=(name,))]
 
 
 def _stays(stride: Sequence[int], hole: Pair) -> bool:
