@@ -16,7 +16,7 @@ ORDER = [
     "errors", "grid", "card", "atomic", "graph",
     "images", "capture", "analyze", "runtime", "refine", "rewrite", "verify",
     "fullyconv",  # the public names
-    "scan", "detect", "train", "evaluate", "report", "demo", "cli", "__main__",
+    "scan", "detect", "train", "evaluate", "report", "export", "demo", "cli", "__main__",
 ]  # fmt: skip
 
 FORBIDDEN_IN_ANALYZE = {"torch", "onnx", "onnxruntime", "onnx_ir"}

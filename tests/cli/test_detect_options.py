@@ -1,6 +1,7 @@
 import pytest
 
-from fullyconv.cli.detect_options import DetectOptions, parse_memory, parse_scales
+from fullyconv.cli.detect_options import DetectOptions, parse_scales
+from fullyconv.cli.memory import parse_memory
 from fullyconv.detect import DetectSettings
 from fullyconv.errors import OptionError
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fullyconv.errors import ImageError
-from fullyconv.images import find_images
+from fullyconv.images import find_images, read_image
 
 
 def touch(path: Path) -> Path:
@@ -17,6 +17,26 @@ def test_folder_in_natural_order_with_what_lies_below(tmp_path: Path) -> None:
         touch(tmp_path / name)
     names = [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path])]
     assert names == ["a2.PNG", "a10.png", "sub/b.tif"]
+
+
+def test_slides_maps_and_zarr_folders_as_one_image(tmp_path: Path) -> None:
+    for name in [
+        "a.svs",
+        "b.NDPI",
+        "c.mrxs",
+        "d.ome.tif",
+        "e.jp2",
+        "g/zarr.json",
+        "g/c/0.png",
+        "h.zarr/.zarray",
+        "i/j.txt",
+    ]:
+        touch(tmp_path / name)
+    names = [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path])]
+    assert names == ["a.svs", "b.NDPI", "c.mrxs", "d.ome.tif", "e.jp2", "g", "h.zarr"]
+    assert find_images([tmp_path / "h.zarr"]) == (tmp_path / "h.zarr",)
+    with pytest.raises(ImageError, match=r"h\.zarr: expected an image file, got a folder of zarr, which is read by"):
+        read_image(tmp_path / "h.zarr")
 
 
 def test_files_keep_the_order_given_and_any_suffix(tmp_path: Path) -> None:
@@ -35,7 +55,7 @@ def test_missing_file_is_left_to_reading(tmp_path: Path) -> None:
 
 def test_nothing_found(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
-    with pytest.raises(ImageError, match=r"no images found; expected files or folders with \.bmp"):
+    with pytest.raises(ImageError, match=r"no images found; expected files or folders with \.bif"):
         find_images([tmp_path])
     with pytest.raises(ImageError, match="nothing: no images found"):
         find_images([])

@@ -64,3 +64,11 @@ def test_raw_scores_are_brought_to_0_and_1() -> None:
     np.testing.assert_array_equal(got, np.array([[0, np.nan], [1, 0.5]], np.float32))
     assert (normalise_heat(np.full((2, 2), 7, np.float32)) == 0).all()
     assert np.isnan(normalise_heat(np.full((2, 2), np.nan, np.float32))).all()
+
+
+def test_beside_what_was_not_scored_the_nearer_score_reaches_half_way() -> None:
+    scores = np.full((1, 3, 3), np.nan)
+    scores[0, 1, 1] = 0.8  # its centre is (8, 8), the others' are 4 pixels from it
+    heat = combine_heat([level(scores, (16, 16))], [0], (16, 16))
+    np.testing.assert_array_equal(np.argwhere(~np.isnan(heat)), [(y, x) for y in range(6, 10) for x in range(6, 10)])
+    np.testing.assert_allclose(heat[6:10, 6:10], 0.8)

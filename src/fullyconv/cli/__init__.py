@@ -2,7 +2,7 @@
 
 Exit codes:
     0    done
-    1    `verify` failed, or some images of a batch failed while the others were done
+    1    `verify` failed, or some images of a batch, or tiles of a scan, failed while the others were done
     2    bad input: one line on stderr says what was expected, what came and what to do
     130  interrupted
 
@@ -29,6 +29,8 @@ COMMANDS = {
     "inspect": "Show what a converted network expects, promises and shares.",
     "tradeoff": "Measure where to split a padded network: what it costs, how near to crops it comes.",
     "detect": "Find objects in large images: boxes, scores and heat maps.",
+    "scan": "Write the scores of slides and scenes larger than memory; go on after a crash; use a cluster.",
+    "export": "Write a scan as GeoTIFF, boxes for QuPath, a table or a picture.",
     "demo": "Do all of it on a small face data set, and write a page about it.",
 }
 

@@ -53,7 +53,9 @@ def detect(
     from fullyconv.cli.detect_results import Search, choose_targets
     from fullyconv.detect.work import measure_work
     from fullyconv.images import find_images
+    from fullyconv.runtime.allocator import keep_freed_memory
 
+    keep_freed_memory()
     settings = options.to_settings()
     found = find_images(images)
     targets = choose_targets(found, output)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from fullyconv.cli.memory import parse_memory
 from fullyconv.errors import OptionError
 from fullyconv.grid import parse_size
 
 if TYPE_CHECKING:
     from fullyconv.detect import DetectSettings
-
-_UNITS = {"": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30}
 
 
 @Parameter(name="*")
@@ -81,18 +79,3 @@ def parse_scales(text: str) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise OptionError(f"--scales: expected auto or numbers with commas, such as 1,0.5, got {text!r}") from None
-
-
-def parse_memory(text: str) -> int:
-    """Returns bytes.
-
-    >>> parse_memory("2GB"), parse_memory("512 mb"), parse_memory("100000")
-    (2147483648, 536870912, 100000)
-
-    Raises:
-        OptionError: it is not an amount of memory.
-    """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(kb|mb|gb|)", text.strip().lower())
-    if match is None:
-        raise OptionError(f"--memory: expected an amount such as 512MB or 2GB, got {text!r}")
-    return int(float(match[1]) * _UNITS[match[2]])

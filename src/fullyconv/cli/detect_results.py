@@ -14,9 +14,7 @@ from fullyconv.detect import (
     Detection,
     DetectSettings,
     ScoredLevel,
-    choose_classes,
     collect_detections,
-    name_outputs,
     scan_pyramid,
 )
 from fullyconv.detect.record import format_record
@@ -24,7 +22,7 @@ from fullyconv.errors import OptionError
 from fullyconv.images import Image8, read_image
 from fullyconv.report.heat import combine_heat, normalise_heat
 from fullyconv.report.overlay import choose_picture_size, draw_overlay
-from fullyconv.scan import DenseScorer, Progress
+from fullyconv.scan import DenseScorer, Progress, choose_classes, name_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Search:
             OptionError: it has not.
         """
         if self.dense.card.classes:
-            choose_classes(self.dense.card.classes, self.dense.card, self.settings)
+            choose_classes(self.dense.card.classes, self.dense.card, self.settings.classes)
 
     def run(self, path: Path, target: Path, progress: Progress) -> tuple[Detection, ...]:
         """Searches the image at `path`; writes `target` with .json and .png added; returns what was found.
@@ -74,8 +72,10 @@ class Search:
         self, image: Image8, levels: Sequence[ScoredLevel], found: Sequence[Detection], target: Path
     ) -> None:
         card = self.dense.card
-        names = name_outputs(card, len(levels[0].score_map.scores))
-        heat = combine_heat(levels, choose_classes(names, card, self.settings), choose_picture_size(image.shape[:2]))
+        names = name_scores(card, len(levels[0].score_map.scores))
+        heat = combine_heat(
+            levels, choose_classes(names, card, self.settings.classes), choose_picture_size(image.shape[:2])
+        )
         if card.activation == "none":
             heat = normalise_heat(heat)
         picture = draw_overlay(image, found, heat=heat, classes=names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from fullyconv.card import Border
-from fullyconv.grid import parse_size
+from fullyconv.grid import Pair, parse_size
 
 if TYPE_CHECKING:
     from fullyconv.rewrite.dense_model import DenseModel
@@ -35,5 +35,14 @@ class GridOptions:
         Raises:
             OptionError: the network cannot have this stride or border.
         """
-        dense = dense if self.stride is None else dense.refine(parse_size(self.stride))
+        stride = self.parse_stride()
+        dense = dense if stride is None else dense.refine(stride)
         return dense if self.border is None else dense.with_border(self.border)
+
+    def parse_stride(self) -> Pair | None:
+        """Returns the stride `(y, x)`, None if none was asked for.
+
+        Raises:
+            OptionError: it is no size.
+        """
+        return None if self.stride is None else parse_size(self.stride)

@@ -12,14 +12,21 @@ from numpy.typing import NDArray
 
 from fullyconv.card import ModelCard
 from fullyconv.detect.boxes import locate_boxes
-from fullyconv.detect.peaks import find_peaks
 from fullyconv.detect.pyramid import Level, plan_pyramid
 from fullyconv.detect.settings import DetectSettings
 from fullyconv.detect.suppress import suppress
-from fullyconv.errors import ModelError, OptionError
 from fullyconv.grid import Pair
 from fullyconv.images import Image8, resize
-from fullyconv.scan import DenseScorer, Progress, ScoreMap, largest_tile_px, scan
+from fullyconv.scan import (
+    DenseScorer,
+    Progress,
+    ScoreMap,
+    choose_classes,
+    find_peaks,
+    largest_tile_px,
+    name_scores,
+    scan,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +121,8 @@ def collect_detections(
         OptionError: a class was asked for that the network does not report.
         ModelError: the card names another number of classes than there are scores.
     """
-    names = name_outputs(card, len(levels[0].score_map.scores))
-    reported = choose_classes(names, card, settings)
+    names = name_scores(card, len(levels[0].score_map.scores))
+    reported = choose_classes(names, card, settings.classes)
     found = _gather(levels, reported, settings, image_size)
     groups = None if settings.nms_across_classes else found.classes
     kept = suppress(found.boxes, found.scores, iou=settings.nms_iou, groups=groups)
@@ -128,36 +135,6 @@ def collect_detections(
         )
         for index in kept
     )
-
-
-def name_outputs(card: ModelCard, outputs: int) -> tuple[str, ...]:
-    """Returns a name for each of the network's scores: the card's classes, or `output 0` and so on.
-
-    Raises:
-        ModelError: the card names another number of classes.
-    """
-    if card.classes and len(card.classes) != outputs:
-        raise ModelError(
-            f"expected as many scores as the card names classes, {len(card.classes)}, got {outputs}; "
-            "choose another output or convert the model with its own classes"
-        )
-    return card.classes or tuple(f"output {index}" for index in range(outputs))
-
-
-def choose_classes(names: Sequence[str], card: ModelCard, settings: DetectSettings) -> tuple[int, ...]:
-    """Returns which scores to report: those of the classes asked for, never the background.
-
-    Raises:
-        OptionError: a class is not among them, or there is nothing but background.
-    """
-    known = [name for name in names if name != card.background]
-    unknown = [name for name in settings.classes or () if name not in known]
-    if unknown or not known:
-        listed = ", ".join(known) or "nothing but background"
-        asked = ", ".join(map(repr, unknown)) or "any"
-        raise OptionError(f"class {asked}: not one that the network detects; it has {listed}")
-    wanted = known if settings.classes is None else settings.classes
-    return tuple(index for index, name in enumerate(names) if name in wanted)
 
 
 def _gather(

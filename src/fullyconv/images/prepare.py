@@ -9,7 +9,7 @@ from PIL import Image
 from fullyconv.card import ModelCard
 from fullyconv.errors import ImageError
 from fullyconv.grid import Pair
-from fullyconv.images.read import Image8
+from fullyconv.images.pixels import Image8
 
 # ITU-R BT.601 luma, 0.299 R + 0.587 G + 0.114 B, in 1/65536, rounded: the values that grey image files hold
 # when a picture is saved as grey. So a grey crop and the same place in a colour image are the same input.
@@ -72,9 +72,24 @@ def resize(image: Image8, size: Pair) -> Image8:
     _check_array(image)
     if image.shape[:2] == tuple(size):
         return image
+    return resize_part(image, size, (0, 0, image.shape[1], image.shape[0]))
+
+
+def resize_part(image: Image8, size: Pair, box_xyxy: tuple[float, float, float, float]) -> Image8:
+    """Returns a part of the image at `size` `(height, width)`, uint8 `(H, W, C)`, as `resize` makes it.
+
+    Args:
+        image: uint8 `(H, W, C)`; pixels beside the part count where the triangle reaches over its border.
+        size: that the part shall have.
+        box_xyxy: the part, in pixels of the image and fractions of them.
+
+    Raises:
+        ImageError: the array is not uint8 `(H, W, C)`.
+    """
+    _check_array(image)
     if image.shape[2] == 3:
-        return _resize_plane(image, size)
-    planes = [_resize_plane(image[:, :, channel], size) for channel in range(image.shape[2])]
+        return _resize_plane(image, size, box_xyxy)
+    planes = [_resize_plane(image[:, :, channel], size, box_xyxy) for channel in range(image.shape[2])]
     return np.stack(planes, axis=2)
 
 
@@ -93,7 +108,9 @@ def _to_grey(image: Image8) -> Image8:
     return luma.astype(np.uint8)[:, :, None]
 
 
-def _resize_plane(plane: Image8, size: Pair) -> Image8:
-    height, width = size
+def _resize_plane(plane: Image8, size: Pair, box_xyxy: tuple[float, float, float, float]) -> Image8:
+    """Returns a part at another size: rows first, then columns, for Pillow would choose by the size of the part."""
+    (height, width), (x0, y0, x1, y1) = size, box_xyxy
     picture = Image.fromarray(np.ascontiguousarray(plane))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    narrow = picture.resize((width, picture.height), Image.Resampling.BILINEAR, box=(x0, 0, x1, picture.height))
+    return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR, box=(0, y0, width, y1)))

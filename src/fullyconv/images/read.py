@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fullyconv.errors import ImageError
 from fullyconv.grid import format_size
-
-Image8: TypeAlias = NDArray[np.uint8]
+from fullyconv.images.identity import check_file
+from fullyconv.images.pixels import Image8, lay_over_white, narrow_values
 
 # Pillow refuses at 179 megapixels, as a guard against decompression bombs. Whole aerial scenes and slide
 # levels are larger. One gigapixel of RGB is 3 GiB: a workstation can still hold it, and bombs are far larger.
@@ -47,7 +46,7 @@ def read_image(path: Path | str) -> Image8:
             or has more than one gigapixel.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     try:
         with warnings.catch_warnings(action="ignore"), _open(path) as image:
             _check_size(path, image)
@@ -66,22 +65,13 @@ def read_size(path: Path | str) -> tuple[int, int]:
         ImageError: the file is missing, empty or not an image.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     try:
         with warnings.catch_warnings(action="ignore"), _open(path) as image:
             is_turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
             return (image.width, image.height) if is_turned else (image.height, image.width)
     except _DECODER_ERRORS as error:
         raise ImageError(f"{path}: the image cannot be read: {_explain(error)}") from None
-
-
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise ImageError(f"{path}: no such image")
-    if not path.is_file():
-        raise ImageError(f"{path}: expected an image file, got a folder")
-    if path.stat().st_size == 0:
-        raise ImageError(f"{path}: expected an image, got an empty file")
 
 
 @contextmanager
@@ -116,7 +106,7 @@ def _convert(path: Path, image: Image.Image) -> Image8:
     if image.mode == "F":
         raise ImageError(f"{path}: expected 8-bit or 16-bit values, got floating point; convert it to one of these")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        image = _lay_over_white(image)
+        image = lay_over_white(image)
     image = image.convert("L" if image.mode in ("1", "L") else "RGB")
     pixels = np.array(image, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -128,14 +118,7 @@ def _narrow(path: Path, values: NDArray[np.generic]) -> Image8:
         raise ImageError(
             f"{path}: expected 8-bit or 16-bit values, got {wide.min()} to {wide.max()}; convert it to one of these"
         )
-    return ((wide + 128) // 257).astype(np.uint8)
-
-
-def _lay_over_white(image: Image.Image) -> Image.Image:
-    grey = image.mode in ("1", "L", "LA", "La")
-    rgba = image.convert("RGBA")
-    flat = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return flat.convert("L" if grey else "RGB")
+    return narrow_values(wide)
 
 
 def _explain(error: BaseException) -> str:

@@ -56,6 +56,11 @@ class SourceSpec(Protocol):
         """What people call the image: its path, as a rule."""
         ...
 
+    @property
+    def bands(self) -> tuple[int, ...] | None:
+        """The bands that were chosen, counted from 1; None for those of a picture, transparency last if it has one."""
+        ...
+
     def open(self) -> Source:
         """Opens the image.
 

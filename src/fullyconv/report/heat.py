@@ -59,12 +59,17 @@ def _find_cells(scored: ScoredLevel, axis: int, length: int) -> NDArray[np.float
 
 
 def _interpolate(values: Heat, positions: NDArray[np.float64]) -> Heat:
-    """Returns `values` at fractional rows, `(len(positions), width)`; NaN where the position is."""
+    """Returns `values` at fractional rows, `(len(positions), width)`; NaN where the position is.
+
+    Beside a row without a number there is none to mix with: the nearer row's own value reaches half-way there.
+    """
     outside = np.isnan(positions)
     at = np.where(outside, 0, positions)
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, len(values) - 1)
     share = (at - low).astype(np.float32)[:, None]
     mixed = values[low] * (1 - share) + values[high] * share
+    nearer = np.where(share < 0.5, values[low], values[high])
+    mixed = np.where(np.isnan(mixed), nearer, mixed)
     mixed[outside] = np.nan
     return np.asarray(mixed, dtype=np.float32)

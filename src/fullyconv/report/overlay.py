@@ -21,6 +21,7 @@ _DARK: Rgb = (16, 16, 20)
 _COLOUR_KEPT = 0.45  # under heat the image fades: its own colours would be taken for hot ones
 _LIGHT_KEPT = 0.8  # and darkens, so that heat glows
 _COVER = 0.9  # how much of the image the hottest place hides
+_LABELLED = 500  # of so many boxes the labels cover the picture; to find room for more takes as long as to scan
 _BoxPx = tuple[int, int, int, int]
 _Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
@@ -44,7 +45,7 @@ def draw_overlay(
     """
     image_size = (image.shape[0], image.shape[1])
     size = choose_picture_size(image_size)
-    picture = _show_rgb(resize(image, size))
+    picture = show_rgb(resize(image, size))
     if heat is not None:
         picture = draw_heat(picture, heat)
     return draw_boxes(picture, detections, image_size=image_size, classes=classes)
@@ -77,11 +78,12 @@ def draw_boxes(
     for each, box in reversed(list(zip(detections, boxes, strict=True))):
         thinner = max(1, min(box[2] - box[0], box[3] - box[1]) // 12)  # the line must not hide what it shows
         _draw_box(pen, box, colours[each.class_name], min(width, thinner))
-    _draw_labels(pen, detections, boxes, colours)
+    _draw_labels(pen, detections[:_LABELLED], boxes[:_LABELLED], colours)
     return np.asarray(canvas)
 
 
-def _show_rgb(image: Image8) -> Image8:
+def show_rgb(image: Image8) -> Image8:
+    """Returns an RGB picture; of an image with neither 1 nor 3 channels the first is shown, in grey."""
     return image if image.shape[2] == 3 else np.repeat(image[:, :, :1], 3, axis=2)
 
 

@@ -12,6 +12,13 @@ from fullyconv.errors import OptionError
 from fullyconv.grid import Pair
 from fullyconv.scan.scorer import DenseScorer
 
+# What reading, writing and running keep for themselves beside any tile: decoders, compressors, pools of threads.
+_LIBRARIES = 128 * 2**20
+
+_COPIES = 3
+_FLOAT = 4
+_LARGEST_TENSOR = 2**31 - 1
+
 DEFAULT_MEMORY_BYTES = 512 * 2**20
 
 # An operation needs what it reads and what it writes. Beyond that a residual branch may be waiting, and the
@@ -30,6 +37,31 @@ def largest_tile_px(dense: DenseScorer, memory_bytes: int = DEFAULT_MEMORY_BYTES
     if memory_bytes < 1:
         raise OptionError(f"memory: expected at least 1 byte, got {memory_bytes}")
     return max(1, (memory_bytes - _reserve(dense, memory_bytes)) // measure_bytes_per_pixel(dense))
+
+
+def plan_tile_px(dense: DenseScorer, memory_bytes: int, outputs: int) -> int:
+    """Returns how many pixels a tile may read so that scanning takes about `memory_bytes` in all, weights aside.
+
+    Beside the run itself, a tile's pixels are there three times (read ahead, being read, being scored), once as floats
+    that are being put into order, and its scores three times (computed, and two waiting to be written). A tensor of
+    2^31 values or more is avoided however much memory there is: not every kernel counts further.
+
+    Args:
+        dense: the network.
+        memory_bytes: the budget.
+        outputs: scores a window.
+
+    Raises:
+        OptionError: the budget is not at least one byte.
+    """
+    if memory_bytes < 1:
+        raise OptionError(f"memory: expected at least 1 byte, got {memory_bytes}")
+    for_tiles = max(0, memory_bytes - _LIBRARIES - _reserve(dense, memory_bytes))
+    stride_y, stride_x = dense.grid.stride_px
+    run = measure_bytes_per_pixel(dense)
+    pixels = _COPIES * dense.card.channels + 2 * _FLOAT * dense.card.channels
+    scores = _COPIES * _FLOAT * outputs / (stride_y * stride_x)
+    return max(1, min(int(for_tiles / (run + pixels + scores)), int(_LARGEST_TENSOR * _FLOAT * _SAFETY / run)))
 
 
 def _reserve(dense: DenseScorer, memory_bytes: int) -> int:

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from fullyconv.capture.module import read_device, read_dtype
-from fullyconv.errors import ModelError
 from fullyconv.grid import Grid, Pair
-from fullyconv.images import Image8, match_channels, prepare
+from fullyconv.images import Image8, match_channels
+from fullyconv.scan.job import Scores, score_tile
 from fullyconv.scan.memory import DEFAULT_MEMORY_BYTES, largest_tile_px
-from fullyconv.scan.scorer import DenseScorer, select_output
+from fullyconv.scan.scorer import DenseScorer
 from fullyconv.scan.tiles import Tile, plan_tiles
 
 Progress = Callable[[int, int], None]
-Scores = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,41 +66,9 @@ def scan(
     shape = dense.grid.shape(size)
     tile_px = tile_px or largest_tile_px(dense, memory_bytes)
     plan = plan_tiles(dense.grid, size, dense.margins_px, tile_px=tile_px, begin_px=dense.own_stride_px)
-    blocks = ((tile, _run_tile(dense, image, tile, output)) for tile in plan)
+    blocks = ((tile, score_tile(dense, image[slice(*tile.y_px), slice(*tile.x_px)], tile, output)) for tile in plan)
     scores = _assemble(_report(blocks, progress, shape[0] * shape[1]), shape)
     return ScoreMap(scores=scores, grid=dense.grid, image_size=size)
-
-
-def _run_tile(dense: DenseScorer, image: Image8, tile: Tile, output: str | None) -> Scores:
-    """Returns the scores that the tile owns, `(K, rows, columns)`."""
-    pixels = prepare(image[slice(*tile.y_px), slice(*tile.x_px)], dense.card)
-    dtype = read_dtype(dense.module)
-    with torch.inference_mode():
-        outputs = dense(torch.from_numpy(pixels)[None].to(device=read_device(dense.module), dtype=dtype))
-    scores = _flatten_outputs(select_output(outputs, output), dense.grid.shape(tile.size))
-    owned = scores[(slice(None), *_owned_cells(tile))].cpu()
-    values: Scores = (owned if dtype == torch.float64 else owned.float()).numpy()
-    if np.isnan(values).any():
-        raise ModelError("expected scores that are numbers, got NaN; look for NaN among the network's weights")
-    return values
-
-
-def _owned_cells(tile: Tile) -> tuple[slice, slice]:
-    top, left = tile.offset_cells
-    return (
-        slice(top, top + tile.rows[1] - tile.rows[0]),
-        slice(left, left + tile.columns[1] - tile.columns[0]),
-    )
-
-
-def _flatten_outputs(scores: torch.Tensor, grid_shape: Pair) -> torch.Tensor:
-    """Returns the scores of one image `(1, ..., Gy, Gx)` as `(K, Gy, Gx)`, whatever axes its outputs have."""
-    if len(scores) != 1 or scores.ndim < 3 or tuple(scores.shape[-2:]) != grid_shape:
-        raise ModelError(
-            f"expected scores of shape (1, K, {grid_shape[0]}, {grid_shape[1]}) from the network, "
-            f"got {tuple(scores.shape)}; choose another of its outputs"
-        )
-    return scores.reshape(-1, *grid_shape)
 
 
 def _report(

@@ -10,6 +10,7 @@ import torch
 from fullyconv.card import ModelCard
 from fullyconv.errors import ModelError, OptionError
 from fullyconv.grid import Grid
+from fullyconv.rewrite.report import ConversionReport
 from fullyconv.scan.tiles import Margins
 
 
@@ -22,6 +23,7 @@ class DenseScorer(Protocol):
         margins_px: pixels outside a window that its score depends on, `((top, bottom), (left, right))`.
         own_stride_px: pixels between neighbouring scores at the network's own stride, which its grid may be finer than.
         module: the network, whose parameters tell dtype and device.
+        report: what its scores equal.
     """
 
     @property
@@ -34,6 +36,8 @@ class DenseScorer(Protocol):
     def own_stride_px(self) -> tuple[int, int]: ...  # noqa: D102
     @property
     def module(self) -> torch.nn.Module: ...  # noqa: D102
+    @property
+    def report(self) -> ConversionReport: ...  # noqa: D102
 
     def __call__(self, images: torch.Tensor, /) -> Any:
         """Returns scores `(N, K, Gy, Gx)` for `(N, C, H, W)`, or a structure of such."""

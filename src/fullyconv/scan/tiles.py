@@ -89,23 +89,36 @@ class TilePlan:
             )
 
     def __iter__(self) -> Iterator[Tile]:
-        """Yields the tiles, left to right, top to bottom."""
-        for rows in self._blocks(0):
-            for columns in self._blocks(1):
-                yield self._tile(rows, columns)
+        """Returns the tiles, left to right, top to bottom."""
+        return (self[index] for index in range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._blocks(0)) * len(self._blocks(1))
+        return self._count(0) * self._count(1)
 
-    def _blocks(self, axis: int) -> list[Span]:
-        cells, step = self.grid.shape(self.image_size)[axis], self.tile_cells[axis]
-        return [(start, min(start + step, cells)) for start in range(0, cells, step)]
+    def __getitem__(self, index: int) -> Tile:
+        """Returns the tile at a position of that order, from 0 on.
 
-    def _tile(self, rows: Span, columns: Span) -> Tile:
+        Raises:
+            IndexError: there are not so many.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        row, column = divmod(index, self._count(1))
+        return self.cut(self._block(0, row), self._block(1, column))
+
+    def cut(self, rows: Span, columns: Span) -> Tile:
+        """Returns the tile that owns just these cells, wherever they lie among those of the plan."""
         y_px, x_px = self._read(rows, 0), self._read(columns, 1)
         stride_y, stride_x = self.grid.stride_px
         offset = rows[0] - y_px[0] // stride_y, columns[0] - x_px[0] // stride_x
         return Tile(rows=rows, columns=columns, y_px=y_px, x_px=x_px, offset_cells=offset)
+
+    def _count(self, axis: int) -> int:
+        return -(-self.grid.shape(self.image_size)[axis] // self.tile_cells[axis])
+
+    def _block(self, axis: int, number: int) -> Span:
+        start = number * self.tile_cells[axis]
+        return start, min(start + self.tile_cells[axis], self.grid.shape(self.image_size)[axis])
 
     def _read(self, block: Span, axis: int) -> Span:
         window, stride = self.grid.window_px[axis], self.grid.stride_px[axis]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fullyconv.detect import find_peaks
+from fullyconv.scan import find_peaks
 
 
 @given(
