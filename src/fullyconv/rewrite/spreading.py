@@ -5,7 +5,7 @@ Each call is translated by itself, for what it does on every fragment; one that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from fullyconv.rewrite.refined import Stage
 Arguments = tuple[Any, ...]
 
 _TO_THE_END = 2**62
-_LARGEST_SUM = 9  # of more cells, fragments are averaged quicker
+_LONGEST_SUM = 4  # cells along an axis; fragments that lie apart are averaged over more by one call
 _AVERAGE_DEFAULTS: Arguments = ([0, 0], False, True, None)  # padding, whether it rounds up and counts padding, divisor
 _POOL_DEFAULTS: Arguments = ([0, 0], [1, 1], False)  # padding, dilation, whether it rounds up
 
@@ -70,25 +70,31 @@ def _spread(instruction: Instruction, hole: Pair) -> list[Instruction] | None:
 
 
 def _spread_average(call: Call, hole: Pair) -> list[Instruction] | None:
-    """A small one is the sum of shifted maps, in the order in which the pool adds: there is none with holes."""
+    """A small one is a sum of shifted maps, as there is none with holes: along rows, then along columns.
+
+    Values are divided before they are added, so that sums of half-precision numbers stay in their range.
+    """
     args: Arguments = call.args + _AVERAGE_DEFAULTS[len(call.args) - 3 :]
     x, kernel, stride, padding, _, _, divisor = args
-    if any(padding) or list(stride) != [1, 1] or kernel[0] * kernel[1] > _LARGEST_SUM:
+    if any(padding) or not _stays(stride, hole) or max(kernel) > _LONGEST_SUM:
         return None
-    name, calls = call.outputs[0], list[Instruction]()
-    taps = [(row, column) for row in range(kernel[0]) for column in range(kernel[1])]
-    for place, tap in enumerate(taps):
-        for axis, source in ((0, x), (1, Ref(f"{name}/{place}/0"))):
-            start, left = tap[axis] * hole[axis], (kernel[axis] - 1 - tap[axis]) * hole[axis]
-            stop = -left if left else _TO_THE_END
-            calls.append(
-                Call("aten.slice.Tensor", (source, 2 + axis, start, stop), outputs=(f"{name}/{place}/{axis}",))
-            )
-    sums = [f"{name}/0/1", *(f"{name}/sum/{place}" for place in range(1, len(taps)))]
-    for place in range(1, len(taps)):
-        pair = (Ref(sums[place - 1]), Ref(f"{name}/{place}/1"))
-        calls.append(Call("aten.add.Tensor", pair, outputs=(sums[place],)))
-    return [*calls, Call("aten.div.Tensor", (Ref(sums[-1]), divisor or len(taps)), outputs=(name,))]
+    name = call.outputs[0]
+    calls = [Call("aten.div.Tensor", (x, divisor or kernel[0] * kernel[1]), outputs=(f"{name}/shares",))]
+    for axis, size in enumerate(kernel):
+        shifts = range(0, size * hole[axis], hole[axis])
+        calls += _add_shifts(calls[-1].outputs[0], f"{name}/{axis}", (2 + axis, stride[axis]), shifts)
+    return [*calls[:-1], replace(calls[-1], outputs=(name,))]
+
+
+def _add_shifts(x: str, name: str, along: tuple[int, int], shifts: range) -> Iterator[Call]:
+    """Yields calls that add a map to itself, shifted along an axis with a stride; the last of them makes the sum."""
+    axis, stride = along
+    for shift in shifts:
+        stop = shift - shifts[-1] or _TO_THE_END
+        yield Call("aten.slice.Tensor", (Ref(x), axis, shift, stop, stride), outputs=(f"{name}/{shift}",))
+        if shift:
+            total = f"{name}/0" if shift == shifts[1] else f"{name}/sum/{shift - shifts.step}"
+            yield Call("aten.add.Tensor", (Ref(total), Ref(f"{name}/{shift}")), outputs=(f"{name}/sum/{shift}",))
 
 
 def _stays(stride: Sequence[int], hole: Pair) -> bool:
