@@ -88,8 +88,12 @@ class FragmentRun:
     def _run_parts(
         self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Fragments]
     ) -> list[Fragments]:
-        made = [run_instructions(instructions, stage.reads, parts, self.weights) for parts in zip(*read, strict=True)]
-        return [read[0].fill([part[name] for part in made]) for name in stage.makes]
+        made = []
+        for parts in zip(*read, strict=True):
+            tensors = {**self.weights, **dict(zip(stage.reads, parts, strict=True))}
+            run_instructions(instructions, tensors, len(parts[0]))
+            made.append([tensors[name] for name in stage.makes])
+        return [read[0].fill(parts) for parts in zip(*made, strict=True)]
 
 
 def _count_cells(stage: Stage, splits: Splits, read: Fragments, made: Fragments) -> tuple[Count, Count]:

@@ -12,7 +12,7 @@ from fullyconv.graph import Pair
 from fullyconv.refine.fragments import Phases
 from fullyconv.refine.interleaved import WHOLE, Interleaved, follow_phases, trim
 from fullyconv.rewrite.program import Instruction
-from fullyconv.rewrite.refined import Route, Stage, run_instructions
+from fullyconv.rewrite.refined import Route, Stage, list_outputs, run_instructions
 from fullyconv.rewrite.spreading import spread_stage
 
 LARGEST_HOLE = 4
@@ -33,6 +33,7 @@ class Passage:
         makes: the maps that are left.
         phases: of what it makes.
         last_uses: the maps that no later stage reads.
+        between: what only its own instructions read.
         splits: whether it makes more fragments than it reads.
     """
 
@@ -41,6 +42,7 @@ class Passage:
     makes: tuple[str, ...]
     phases: tuple[Phases, Phases]
     last_uses: frozenset[str]
+    between: frozenset[str]
     splits: bool
 
 
@@ -76,7 +78,8 @@ def _write_passage(
     instructions = spread_stage(stage, (read[0][0].factor, read[0][1].factor), factors)
     if phases is None or instructions is None or any(other != read[0] for other in read):
         return None
-    return Passage(instructions, stage.reads, stage.makes, phases, last_uses, factors != (1, 1))
+    between = frozenset(name for one in instructions for name in list_outputs(one)).difference(stage.makes)
+    return Passage(instructions, stage.reads, stage.makes, phases, last_uses, between, factors != (1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,22 +105,28 @@ class InterleavedRun:
             name: of the image.
             images: `(N, C, H, W)`.
         """
-        maps = {name: images}
+        tensors = {**self.weights, name: images}
         phases = {name: WHOLE}
-        for place, passage in enumerate(self.passages):
-            read = trim([maps[read] for read in passage.reads])
-            made = run_instructions(passage.instructions, passage.reads, read, self.weights)
-            for output in passage.makes:
-                maps[output], phases[output] = made[output], passage.phases
+        ran = 0
+        for passage in self.passages:
+            self._run_passage(passage, tensors, len(images))
+            ran += 1
+            phases.update(dict.fromkeys(passage.makes, passage.phases))
             for unused in passage.last_uses - self.ends:
-                del maps[unused]
-            if passage.splits and sum(map(_measure, maps.values())) > self.group_bytes:
-                return place + 1, _join(maps, phases)
-        return len(self.passages), _join(maps, phases)
+                del tensors[unused], phases[unused]
+            if passage.splits and sum(_measure(tensors[name]) for name in phases) > self.group_bytes:
+                break
+        return ran, {name: Interleaved(tensors[name], phases[name]) for name in phases}
 
-
-def _join(maps: Mapping[str, Tensor], phases: Mapping[str, tuple[Phases, Phases]]) -> dict[str, Interleaved]:
-    return {name: Interleaved(tensor, phases[name]) for name, tensor in maps.items()}
+    def _run_passage(self, passage: Passage, tensors: dict[str, Tensor], batch: int) -> None:
+        read = [tensors[name] for name in passage.reads]
+        if len(read) > 1:
+            tensors.update(zip(passage.reads, trim(read), strict=True))
+        run_instructions(passage.instructions, tensors, batch)
+        if len(read) > 1:
+            tensors.update(zip(passage.reads, read, strict=True))
+        for name in passage.between:
+            del tensors[name]
 
 
 def _measure(tensor: Tensor) -> int:

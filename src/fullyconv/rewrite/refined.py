@@ -84,7 +84,7 @@ def make_route(program: Program, step: Pair) -> Route:
         slide = step_calls.slide
         reads = _list_reads(instructions, lattices)
         joined = join_lattices([lattices[name] for name in reads])
-        makes, splits = _list_outputs(instructions[-1]), None
+        makes, splits = list_outputs(instructions[-1]), None
         if slide is not None:
             splits = split_lattices(joined, slide, step)
             joined = (splits[0].after, splits[1].after)
@@ -102,26 +102,21 @@ def _find_last_uses(stages: Sequence[Stage]) -> tuple[frozenset[str], ...]:
     return tuple(reversed(uses))
 
 
-def run_instructions(
-    instructions: Sequence[Instruction], names: Sequence[str], read: Sequence[Tensor], weights: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Returns all tensors after some instructions, by name.
+def run_instructions(instructions: Sequence[Instruction], tensors: dict[str, Tensor], batch: int) -> None:
+    """Adds to tensors what instructions make of them.
 
     Args:
         instructions: in order.
-        names: of the maps that they read.
-        read: these maps, `(N, C, h, w)`.
-        weights: by name.
+        tensors: maps `(N, C, h, w)` and weights, by name; is written.
+        batch: N.
     """
-    known = {**weights, **dict(zip(names, read, strict=True))}
     for instruction in instructions:
         if isinstance(instruction, GridCall):
             rows, columns = instruction.step
-            known[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
+            tensors[instruction.output] = tensors[instruction.source][:, :, ::rows, ::columns]
         else:
-            made = run_call(instruction, known, len(read[0]))
-            known.update(zip(instruction.outputs, made, strict=False))
-    return known
+            made = run_call(instruction, tensors, batch)
+            tensors.update(zip(instruction.outputs, made, strict=False))
 
 
 def list_steps(program: Program) -> tuple[list[int], list[int]]:
@@ -188,7 +183,8 @@ def list_references(instruction: Instruction) -> tuple[str, ...]:
     return (instruction.source,) if isinstance(instruction, GridCall) else tuple(instruction.references())
 
 
-def _list_outputs(instruction: Instruction) -> tuple[str, ...]:
+def list_outputs(instruction: Instruction) -> tuple[str, ...]:
+    """Returns the tensors that an instruction makes."""
     return (instruction.output,) if isinstance(instruction, GridCall) else instruction.outputs
 
 
