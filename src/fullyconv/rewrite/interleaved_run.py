@@ -19,7 +19,7 @@ LARGEST_HOLE = 4
 """Up to this distance of a fragment's cells its fragments lie in one another: convolutions take as long, or less.
 
 Apart, small fragments of up to four sizes take a call each, which lays out its weights anew. At 8, convolutions of 128
-and more channels took 1.3 to 1.5 times as long with holes as on fragments (docs/refinement.md).
+and more channels took 1.3 to 1.5 times as long with holes as on fragments.
 """
 
 
