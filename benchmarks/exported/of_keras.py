@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from apart import Limits, run_apart
 
 from exported.case import Export, Exported
 
@@ -27,11 +28,15 @@ _NAMES = {
     "ConvNeXtTiny": 96,
 }
 
-# Their own preprocessing makes values of 0 to 255 small; of the images here, it would leave next to nothing.
+# Their own preprocessing makes values of 0 to 255 small; of the images here, it would leave next to nothing. That of
+# EfficientNetB0 cannot be left out: its scaling is set to 1.
 _PREPROCESSING = {
     "MobileNetV3Small": {"include_preprocessing": False},
     "ConvNeXtTiny": {"include_preprocessing": False},
 }
+
+# The export from TensorFlow takes up to 10 GB and gives nothing back, so files are written by a process of their own.
+_LIMITS = Limits(600, 12_000_000_000)
 
 _ROUTES = {"keras, tensorflow": "tensorflow", "keras, torch": "torch", "tf2onnx": "tensorflow"}
 _TF2ONNX = ("VGG16", "MobileNetV2", "ResNet50")
@@ -63,6 +68,21 @@ def write_keras(model: Any, path: Path) -> str:
 
 
 def _make(suite: str, name: str, folder: Path) -> Exported:
+    path = folder / f"{name}.onnx"
+    made = run_apart(partial(_write, suite, name, path), _LIMITS)
+    if "exporter" not in made:
+        raise ValueError(made["message"])
+    return Exported(path, made["exporter"])
+
+
+def _write(suite: str, name: str, path: Path) -> dict[str, str]:
+    try:
+        return {"exporter": _write_network(suite, name, path)}
+    except Exception as error:
+        return {"message": f"{type(error).__name__}: {error}"[:400]}
+
+
+def _write_network(suite: str, name: str, path: Path) -> str:
     keras = start_keras(_ROUTES[suite])
     from trial import draw_images
 
@@ -73,11 +93,12 @@ def _make(suite: str, name: str, folder: Path) -> Exported:
     window = (size, size + 32)  # so that rows and columns do not stand for each other
     shape = {"input_shape": (*window, 3), "weights": None, "classifier_activation": "softmax"}
     model = getattr(keras.applications, name)(**shape, **_PREPROCESSING.get(name, {}))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Rescaling):
+            layer.scale = 1.0
     images = draw_images(3, window, 0)[:8].permute(0, 2, 3, 1).numpy()
     randomise_keras(model, images, 0)
-    path = folder / f"{name}.onnx"
-    exporter = _write_tf2onnx(model, path) if suite == "tf2onnx" else write_keras(model, path)
-    return Exported(path, exporter)
+    return _write_tf2onnx(model, path) if suite == "tf2onnx" else write_keras(model, path)
 
 
 def _write_tf2onnx(model: Any, path: Path) -> str:

@@ -13,7 +13,7 @@ from page import read_section, replace_section
 RIGHT: dict[str, Any] = {
     "suite": "light", "key": "light/a", "name": "a", "outcome": "right", "window": [64, 128], "stride": [8, 16],
     "tier": 2, "guarantee": "feature windows", "reasons": ["n1 (onnx.Mul): mixes"], "shared": 0.25, "convert_s": 1.25,
-    "errors": {"onnxruntime": {"window": 2e-6, "feature windows": 1e-6}, "openvino": {"window": 3e-6}},
+    "errors": {"onnxruntime": {"window": 2e-6, "feature windows": 1e-6}, "openvino": {"window": 3e-6}}, "double": 5e-15,
     "beyond_window": True, "exporter": "Caffe2", "onnx": "1.23", "commit": "abc",
     "from_pytorch": {"different": [], "error": 4e-7},
 }  # fmt: skip
@@ -37,13 +37,12 @@ def write(tmp_path: Path, *rows: dict[str, Any]) -> list[str]:
 
 def test_rows(tmp_path: Path) -> None:
     lines = write(tmp_path, RIGHT, FAILED, UNLIKE, TRAINED)
-    cells = (
-        "| a | 128x64 | 16x8 | 2 | feature windows | 25% | 2.0e-06 | 3.0e-06 | 4.0e-07 | 1.2 | `n1 (onnx.Mul)`: mixes |"
-    )
+    facts = "| a | 128x64 | 16x8 | 2 | feature windows | 25% | 2.0e-06 | 3.0e-06 | 5.0e-15 | 4.0e-07 | 1.2 |"
+    cells = f"{facts} `n1 (onnx.Mul)`: mixes |"
     assert cells in lines
     assert any("**wrong**" in line and "no: tier: 1 and 2" in line and "(window only)" in line for line in lines)
     assert "- light/b: not made: no library" in lines
-    assert "Right: 1 of 3 files. Versions: onnx 1.23, commit abc." in lines
+    assert "Right: 1 of 2 files. Versions: onnx 1.23, commit abc." in lines
     assert "Written by: Caffe2." in lines
 
 

@@ -50,6 +50,7 @@ def test_scores_lie_where_their_windows_have_their_centres(tmp_path, georeferenc
 
 def test_a_cog_is_tiled_and_has_overviews(tmp_path, monkeypatch):
     monkeypatch.setattr(geotiff, "_BLOCK_VALUES", 2 * 128 * 128)
+    monkeypatch.setattr(geotiff, "_READ_VALUES", 2 * 128 * 128)
     scores = make_scores(2, 300, 400)
     reader = ScoreArray(scores)
     write_geotiff(tmp_path / "s.tif", reader, make_facts(scores.shape, NORTH_UP))
@@ -81,7 +82,7 @@ def test_without_a_georeference_it_leads_to_pixels(tmp_path):
 
 
 def test_a_thousand_classes_have_small_blocks(monkeypatch):
-    assert [geotiff._choose_block(outputs) for outputs in (1, 64, 65, 1000, 5000)] == [512, 512, 256, 128, 128]
+    assert [geotiff._choose_block(outputs) for outputs in (1, 8, 9, 32, 33, 1000)] == [512, 512, 256, 256, 128, 128]
 
 
 def test_there_must_be_a_name_for_each_band(tmp_path):

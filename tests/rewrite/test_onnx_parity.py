@@ -12,6 +12,7 @@ from onnxruntime import InferenceSession
 
 import fullyconv
 from fullyconv.errors import CaptureError
+from fullyconv.rewrite import onnx_export
 from onnx_files import assert_near, export, make_images
 from zoo import ZOO, build
 
@@ -111,3 +112,17 @@ def test_rest_what_has_fewer_scores(tmp_path, name, dynamo):
     y, x = COARSER[name, dynamo]
     assert found.grid.stride_px == (y * expected.grid.stride_px[0], x * expected.grid.stride_px[1])
     assert_near(found(make_images(name)), expected(make_images(name))[..., ::y, ::x])
+
+
+@pytest.mark.parametrize("name", ["plain", "vgg", "resnet", "outputs", "squeeze_excite", "attention"])
+def test_weights_too_large_for_a_message_go_past_the_exporter(tmp_path, monkeypatch, name):
+    """Here all count as large: the file has the network's own, and gives its scores."""
+    monkeypatch.setattr(onnx_export, "LARGEST_IN_MEMORY", 1)
+    dense = fullyconv.convert(build(name), ZOO[name].window)
+    dense.save(tmp_path / "a.onnx")
+    loaded = fullyconv.load(tmp_path / "a.onnx")
+    own = {key for key, tensor in dense.module.state_dict().items() if tensor.dim() > 1}
+    models = [model for model in (loaded.module.model, loaded.module.head_model) if model is not None]
+    assert own <= {key for model in models for key in model.graph.initializers}
+    images = make_images(name)
+    assert_near(loaded(images), dense(images))

@@ -9,6 +9,7 @@ from fullyconv.card import ModelCard
 from fullyconv.errors import OptionError
 from fullyconv.grid import Grid
 from fullyconv.scan import largest_tile_px, measure_bytes_per_pixel
+from fullyconv.scan.memory import plan_tile_px
 
 
 def replace_module(dense: DenseModel, module: nn.Module, stride: int) -> DenseModel:
@@ -48,3 +49,18 @@ def test_measuring_leaves_no_trace(dense: DenseModel) -> None:
     measure_bytes_per_pixel(dense)
     assert torch.equal(before, torch.get_rng_state())
     assert all(parameter.grad is None for parameter in dense.module.parameters())
+
+
+def test_a_scan_counts_all_that_it_holds(dense: DenseModel) -> None:
+    one = replace_module(dense, nn.Conv2d(3, 8, 1), 4)
+    small, large = plan_tile_px(one, 2**30, 8), plan_tile_px(one, 2**31, 8)
+    assert 2 * small < large < 3 * small, "what libraries take is there once"
+    assert plan_tile_px(one, 2**30, 800) < small, "scores count"
+    assert small * measure_bytes_per_pixel(one) < 2**30
+    with pytest.raises(OptionError, match=r"memory: expected at least \d+ MB, .* got 95.37 MB"):
+        plan_tile_px(one, 10**8, 8)
+
+
+def test_no_tensor_has_2_to_the_31_values(dense: DenseModel) -> None:
+    one = replace_module(dense, nn.Conv2d(3, 8, 1), 4)
+    assert plan_tile_px(one, 2**50, 8) * 8 < 2**31

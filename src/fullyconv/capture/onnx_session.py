@@ -32,6 +32,10 @@ _DOUBLE = "; it has few operators for float64, in which this model is: make it o
 # It merges a padding with zeros into a max pool that follows, which pads with minus infinity.
 _WRONG_REWRITINGS = ["Pad_Fusion"]
 
+# It puts a convolution's weights in another order into a protocol buffer, which holds less than 2 GiB.
+_SMALL_REWRITINGS = ["NchwcTransformer"]
+_LARGEST_REWRITTEN = 2**31 - 1
+
 # Only what makes a model unusable; onnxruntime also tells of outputs whose stated shapes are those of one batch size.
 _FATAL = 4
 
@@ -110,7 +114,7 @@ def _name_type(value: ir.Value) -> str:
 
 
 def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: Any, device: str) -> Any:
-    keywords = {"providers": _choose_providers(runtime, device), "disabled_optimizers": _WRONG_REWRITINGS}
+    keywords = {"providers": _choose_providers(runtime, device), "disabled_optimizers": choose_disabled(model)}
     if measure_weights(model) >= LARGEST_IN_MEMORY:  # its weights are mapped from a file already
         with writing_model(model, extra_outputs, most_bytes=LARGEST_IN_MEMORY) as written:
             return runtime.InferenceSession(written.content, options, **keywords)
@@ -118,6 +122,13 @@ def _open(runtime: Any, model: ir.Model, extra_outputs: Sequence[str], options: 
     values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in lent.arrays.values()]
     options.add_external_initializers(list(lent.arrays), values)
     return runtime.InferenceSession(lent.content, options, **keywords)
+
+
+def choose_disabled(model: ir.Model) -> list[str]:
+    """Returns the rewritings that onnxruntime must not make of a model."""
+    tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
+    is_large = any(tensor.nbytes > _LARGEST_REWRITTEN for tensor in tensors)
+    return [*_WRONG_REWRITINGS, *_SMALL_REWRITINGS] if is_large else _WRONG_REWRITINGS
 
 
 def _spare(runtime: Any, options: Any) -> None:

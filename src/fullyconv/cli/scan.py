@@ -54,7 +54,7 @@ def scan(  # noqa: PLR0913 - one for each option; four are flattened settings
         engine: which processes or machines compute.
         log: a file to which a line of JSON is added for each tile.
         overwrite: begin anew, in place of a scan that is there.
-        retry_failed: run those parts again that could not be read.
+        retry_failed: run those parts again that could not be read, also from an image that was mended since.
     """
     from fullyconv.cli.scan_results import Scanning, choose_outputs
     from fullyconv.runtime.allocator import keep_freed_memory
@@ -80,6 +80,11 @@ def _scan_all(scanning: Scanning, work: Sequence[tuple[Path, Path]]) -> tuple[li
             problems.append(str(error) if str(image) in str(error) else f"{image}: {error}")
         else:
             print(result.summarise(), flush=True)
+            if result.summary.is_mended:
+                print(
+                    f"fullyconv: {image} has changed since: of the new one, only what had failed was read",
+                    file=sys.stderr,
+                )
             written.append(result)
     return written, problems
 

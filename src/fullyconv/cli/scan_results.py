@@ -28,7 +28,7 @@ from fullyconv.scan.network import NetworkFile
 from fullyconv.scan.planning import ScanTarget, plan_scan
 from fullyconv.scan.regions import CellMask
 from fullyconv.scan.regions.reading import TISSUE, read_region
-from fullyconv.scan.score_store import ScoreStore
+from fullyconv.scan.score_store import ScoreStore, report_writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,8 @@ class Scanning:
         return {"where": hashlib.sha256(Path(self.where).read_bytes()).hexdigest()[:16]}
 
     def _finish(self, order: ScanOrder, store: ScoreStore, ledger: Ledger) -> None:
-        write_multiscales(store.group, _describe_view(store.description))
+        with report_writing(store.path):
+            write_multiscales(store.group, _describe_view(store.description))
         if order.seeking is not None:
             options = self.options
             found = find_in_scan(

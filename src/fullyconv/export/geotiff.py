@@ -17,15 +17,19 @@ from typing import Any
 from fullyconv.atomic import write_whole
 from fullyconv.errors import OptionError, OutputError, require_extra
 from fullyconv.export.scores import ScoreReader
+from fullyconv.grid import Pair
 from fullyconv.images.source import Georeference
 from fullyconv.scan.placement import Placement
 from fullyconv.scan.tiles import Span
 
 Affine6 = tuple[float, float, float, float, float, float]
 
-# GDAL holds blocks of all bands: with this many values in one, 1000 classes take blocks of 128x128, few ones 512x512.
-_BLOCK_VALUES = 2**24
+# GDAL holds and packs blocks of all bands: few bands have blocks of 512x512, from 33 on they are 128x128.
+_BLOCK_VALUES = 2**21
 _BLOCK_SIDES = (512, 256, 128)
+
+# About so many scores are read at once: 64 MiB of float32.
+_READ_VALUES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +110,14 @@ def _write_plain(path: Path, scores: ScoreReader, facts: RasterFacts, block: int
         for rows, columns in _cut(scores.shape, block):
             values = scores.read(rows, columns)
             raster.write(values, window=windows.Window.from_slices(rows, columns))
+        # Here, where each band lies by itself: in the COG every band's overview would unpack all bands again.
+        raster.build_overviews(_plan_overviews((height, width), block), rasterio.enums.Resampling.average)
 
 
 def _cut(shape: Sequence[int], block: int) -> Iterator[tuple[Span, Span]]:
-    """Yields spans of whole blocks, of at most `_BLOCK_VALUES` scores, or of one block."""
+    """Yields spans of whole blocks, of at most `_READ_VALUES` scores, or of one block."""
     outputs, height, width = shape
-    across = max(1, _BLOCK_VALUES // (outputs * block * block)) * block
+    across = max(1, _READ_VALUES // (outputs * block * block)) * block
     for i in range(0, height, block):
         for j in range(0, width, across):
             yield (i, min(i + block, height)), (j, min(j + across, width))
@@ -121,12 +127,21 @@ def _choose_block(outputs: int) -> int:
     return next((side for side in _BLOCK_SIDES if side * side * outputs <= _BLOCK_VALUES), _BLOCK_SIDES[-1])
 
 
+def _plan_overviews(shape: Pair, block: int) -> list[int]:
+    """Returns how many times smaller the overviews are: the last one is a single block.
+
+    >>> _plan_overviews((300, 400), 128), _plan_overviews((100, 128), 128)
+    ([2, 4], [])
+    """
+    halvings = (-(-max(shape) // block) - 1).bit_length()
+    return [2**level for level in range(1, halvings + 1)]
+
+
 def _cog_options(block: int) -> dict[str, Any]:
     return {
         "BLOCKSIZE": block,
         "COMPRESS": "DEFLATE",
         "PREDICTOR": "YES",
         "BIGTIFF": "IF_SAFER",
-        "OVERVIEW_RESAMPLING": "AVERAGE",
-        "OVERVIEWS": "IGNORE_EXISTING",
+        "OVERVIEWS": "FORCE_USE_EXISTING",
     }

@@ -43,7 +43,8 @@ class ScoreLevel:
 
     def read(self, rows: Span, columns: Span) -> Values:
         """Returns a block, `(K, rows, columns)`, NaN where there is no score."""
-        return np.stack([np.asarray(self.array[output, slice(*rows), slice(*columns)]) for output in self.outputs])
+        # All at once: a chunk holds several scores, and is to be unpacked once.
+        return np.asarray(self.array.oindex[np.array(self.outputs), slice(*rows), slice(*columns)])
 
 
 def open_levels(store: ScoreStore, outputs: Sequence[int]) -> tuple[ScoreReader, ...]:

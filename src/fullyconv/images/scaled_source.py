@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -159,10 +160,10 @@ def find_span(whole: int, scaled: int, start: int, length: int) -> Span:
     """Returns what to read of an axis of `whole` pixels, for `length` of its `scaled` ones from `start`."""
     factor = Fraction(whole, scaled)
     before = range(start, max(-1, start - _DETOUR), -1)
-    first = min(before, key=lambda place: _miss(place * factor - _find_origin(place * factor, factor)))
+    first = _find_nearest(before, lambda place: _miss(place * factor - _find_origin(place * factor, factor)))
     origin = _find_origin(first * factor, factor)
     after = range(start + length, min(scaled, start + length + _DETOUR) + 1)
-    last = min(after, key=lambda place: _miss(place * factor - origin))
+    last = _find_nearest(after, lambda place: _miss(place * factor - origin))
     far = last * factor
     stop = min(whole, math.ceil(far + _find_reach(factor)))
     near = float(first * factor - origin)
@@ -177,6 +178,16 @@ def _find_reach(factor: Fraction) -> Fraction:
 
 def _find_origin(near: Fraction, factor: Fraction) -> int:
     return max(0, math.floor(near - _find_reach(factor)))
+
+
+def _find_nearest(places: range, miss: Callable[[int], Fraction]) -> int:
+    """Returns the first place that misses nothing, or else the one that misses least."""
+    missed = {}
+    for place in places:
+        missed[place] = miss(place)
+        if missed[place] == 0:
+            return place
+    return min(missed, key=lambda place: missed[place])
 
 
 def _miss(place: Fraction) -> Fraction:

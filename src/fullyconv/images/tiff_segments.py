@@ -12,9 +12,13 @@ from tifffile import FileHandle, TiffFrame, TiffPage
 from fullyconv.grid import Pair
 from fullyconv.images.source import Pixels
 
-# What a source may hold decoded: an eighth of the 2 GB that a scan gets. It is also the largest piece of a file
-# that is decoded at once, since a piece that cannot be held would be decoded again for every region.
+# The largest piece of a file that is decoded at once, and held, for it would be decoded again for every region: an
+# eighth of the 2 GB that a scan gets.
 HELD_BYTES = 2**28
+
+# What is held of smaller ones: a row of tiles of 512 pixels of RGB, across a slide of 40,000, so that a scan, which
+# goes row by row, decodes hardly any twice.
+_SHARED_BYTES = 2**26
 
 _JPEGS = frozenset({6, 7, 34892, 33007})
 _END_OF_IMAGE = b"\xff\xd9"
@@ -29,7 +33,7 @@ class DamageError(Exception):
 class SegmentCache:
     """Decoded tiles and strips, the latest used; regions side by side share those at their border."""
 
-    def __init__(self, capacity_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, capacity_bytes: int = _SHARED_BYTES) -> None:
         self._capacity, self._held = capacity_bytes, 0
         self._segments: OrderedDict[Key, Pixels] = OrderedDict()
 
@@ -40,10 +44,10 @@ class SegmentCache:
         return self._segments.get(key)
 
     def put(self, key: Key, pixels: Pixels) -> None:
-        """Holds a segment, and lets go of those used longest ago."""
+        """Holds a segment, however large, and lets go of those used longest ago."""
         self._segments[key] = pixels
         self._held += pixels.nbytes
-        while self._held > self._capacity:
+        while self._held > self._capacity and len(self._segments) > 1:
             self._held -= self._segments.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:

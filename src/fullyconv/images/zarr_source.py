@@ -29,6 +29,7 @@ class ZarrSpec:
       neither y, x nor c has one element.
     - An array has its dimensions' names, or is `(y, x)` or `(y, x, c)`.
     - A chunk that is not there is filled with the array's fill value: so zarr stores what is empty.
+    - A damaged chunk is an error of the regions that touch it, if its codecs notice; they do with a checksum.
 
     Attributes:
         path: the folder, of a group or of an array in it.

@@ -17,6 +17,7 @@ from fullyconv.capture.batching import agree
 from fullyconv.capture.export import first_line, silence
 from fullyconv.capture.footprint import LargestOperation
 from fullyconv.capture.module import copy_module, read_dtype
+from fullyconv.capture.onnx_model import LARGEST_IN_MEMORY
 from fullyconv.errors import CaptureError, ModelError, require_extra
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
@@ -251,6 +252,8 @@ def _export(
     Raises:
         CaptureError: it cannot do it; carries its message.
     """
+    weights = part.state_dict()
+    is_large = sum(tensor.nbytes for tensor in weights.values()) >= LARGEST_IN_MEMORY
     with tempfile.TemporaryDirectory() as folder, torch.no_grad(), silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's age
         try:
@@ -258,18 +261,36 @@ def _export(
                 part, tuple(inputs.values()), Path(folder) / "part.onnx", input_names=list(inputs),
                 output_names=outputs, opset_version=_OPSET, dynamo=False, dynamic_axes=open_axes,
                 training=torch.onnx.TrainingMode.PRESERVE,  # otherwise norms are merged into new, nameless weights
+                # It holds weights several times and in one message, and what it folds it does not leave without them.
+                export_params=not is_large, do_constant_folding=not is_large,
             )  # fmt: skip
         except Exception as error:  # the exporter fails in many ways
             raise CaptureError(first_line(error)) from None
-        return _read(Path(folder) / "part.onnx")
+        return _read(Path(folder) / "part.onnx", weights if is_large else {})
 
 
-def _read(path: Path) -> ir.Model:
-    """Returns an exported model with all weights in memory, under their names in the network."""
+def _put_weights(model: ir.Model, weights: Mapping[str, Tensor]) -> None:
+    """Makes weights of the inputs that stand for them; they are not copied."""
+    import onnx_ir as ir
+
+    for value in [value for value in model.graph.inputs if value.name in weights]:
+        value.const_value = ir.tensor(weights[str(value.name)].detach().contiguous().numpy(), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+
+
+def _read(path: Path, weights: Mapping[str, Tensor]) -> ir.Model:
+    """Returns an exported model with all weights in memory, under their names in the network.
+
+    Args:
+        path: of the file.
+        weights: that are not in it.
+    """
     import onnx_ir as ir
 
     model = ir.load(path)
     ir.external_data.load_to_model(model)
+    _put_weights(model, weights)
     made = (value.name for node in model.graph for value in node.outputs)
     taken = {*made, *(value.name for value in model.graph.inputs), *model.graph.initializers}
     for name in list(model.graph.initializers):

@@ -31,6 +31,9 @@ from fullyconv.scan.tiles import Tile
 
 PixelProgress = Callable[[int, int], None]
 
+IMAGE = "image"
+"""The setting that says which image it is."""
+
 # Blocks that wait to be written: one while the next is computed.
 _WRITING = 2
 
@@ -47,7 +50,7 @@ class ScanOrder:
         settings: what the scan depends on, name by name; it goes on only where all are the same.
         seeking: what to find; nothing if None.
         overwrite: begin anew, whatever is there.
-        retry_failed: run those tiles again that failed.
+        retry_failed: run those tiles again that failed, also if the image has changed: it may have been mended.
         log: gets a line of JSON for each tile.
     """
 
@@ -70,11 +73,13 @@ class ScanSummary:
         tiles: how many there are that have a wanted cell.
         computed: how many of them this run computed; 0 if there was nothing left to do.
         failures: why tiles failed, with where they lie, by their numbers.
+        is_mended: whether tiles that had failed were read from an image that has changed since.
     """
 
     tiles: int
     computed: int
     failures: dict[int, str]
+    is_mended: bool = False
 
 
 def name_ledger(output: Path) -> Path:
@@ -111,9 +116,10 @@ def run_scan(
         ModelError: the network gives no scores.
     """
     with _open_ledger(order) as ledger:
+        is_mended = _retry_failed(order, ledger)
+        if ledger.settings:
+            ledger.check(order.settings)
         store = _open_store(order, ledger)
-        if order.retry_failed and ledger.list_failures():
-            ledger.forget_failures()
         works = [work for number in range(len(order.job.plan)) if (work := _plan_work(order.job, number, wanted))]
         done, failed = ledger.list_done(), ledger.list_failures()
         left = [work for work in works if work.number not in done and work.number not in failed]
@@ -123,7 +129,7 @@ def run_scan(
             if finish is not None:
                 finish(store, ledger)
             ledger.mark_finished()
-        return ScanSummary(len(works), len(left), _locate(order, ledger.list_failures()))
+        return ScanSummary(len(works), len(left), _locate(order, ledger.list_failures()), is_mended)
 
 
 def _plan_work(job: ScanJob, number: int, wanted: CellMask | None) -> TileWork | None:
@@ -150,12 +156,20 @@ def _open_ledger(order: ScanOrder) -> Ledger:
     try:
         if order.overwrite:
             ledger.clear()
-        if ledger.settings:
-            ledger.check(order.settings)
     except BaseException:
         ledger.close()
         raise
     return ledger
+
+
+def _retry_failed(order: ScanOrder, ledger: Ledger) -> bool:
+    """Forgets failures that are to be tried again; returns whether the image is another than when they failed."""
+    if not order.retry_failed or not ledger.list_failures():
+        return False
+    # All but the image must be as it was; that only the failed tiles are read from it now is what was asked for.
+    ledger.check({**order.settings, IMAGE: ledger.settings.get(IMAGE, "")})
+    ledger.forget_failures()
+    return ledger.accept(IMAGE, order.settings.get(IMAGE, ""))
 
 
 def _open_store(order: ScanOrder, ledger: Ledger) -> ScoreStore:

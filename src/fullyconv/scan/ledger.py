@@ -161,6 +161,14 @@ class Ledger:
             for table in ("settings", "finished", "tiles", "candidates", "detections"):
                 connection.execute(f"DELETE FROM {table}")
 
+    def accept(self, name: str, value: str) -> bool:
+        """Notes that a setting is now another, for whoever knows that the scan may go on; returns whether it was."""
+        if self.settings.get(name) == value:
+            return False
+        with self._change() as connection:
+            connection.execute("UPDATE settings SET value = ? WHERE name = ?", (json.dumps(value), name))
+        return True
+
     def list_done(self) -> frozenset[int]:
         """Returns the numbers of the tiles that are done."""
         return frozenset(number for (number,) in self._ask("SELECT number FROM tiles WHERE failure IS NULL"))

@@ -12,8 +12,9 @@ from fullyconv.errors import OptionError
 from fullyconv.grid import Pair
 from fullyconv.scan.scorer import DenseScorer
 
-# What reading, writing and running keep for themselves beside any tile: decoders, compressors, pools of threads.
-_LIBRARIES = 128 * 2**20
+# What reading, writing and running keep for themselves beside any tile: decoded parts of the file (64 MiB), decoders,
+# compressors, pools of threads.
+_LIBRARIES = 192 * 2**20
 
 _COPIES = 3
 _FLOAT = 4
@@ -52,16 +53,30 @@ def plan_tile_px(dense: DenseScorer, memory_bytes: int, outputs: int) -> int:
         outputs: scores a window.
 
     Raises:
-        OptionError: the budget is not at least one byte.
+        OptionError: the budget does not hold a tile of one window.
     """
-    if memory_bytes < 1:
-        raise OptionError(f"memory: expected at least 1 byte, got {memory_bytes}")
-    for_tiles = max(0, memory_bytes - _LIBRARIES - _reserve(dense, memory_bytes))
+    for_tiles = memory_bytes - _LIBRARIES - _reserve(dense, max(1, memory_bytes))
     stride_y, stride_x = dense.grid.stride_px
     run = measure_bytes_per_pixel(dense)
     pixels = _COPIES * dense.card.channels + 2 * _FLOAT * dense.card.channels
     scores = _COPIES * _FLOAT * outputs / (stride_y * stride_x)
-    return max(1, min(int(for_tiles / (run + pixels + scores)), int(_LARGEST_TENSOR * _FLOAT * _SAFETY / run)))
+    fitting, smallest = int(for_tiles / (run + pixels + scores)), _measure_smallest_tile(dense)
+    if fitting < smallest:
+        needed = _LIBRARIES + _reserve(dense, 2 * _LIBRARIES) + smallest * (run + pixels + scores)
+        raise OptionError(
+            f"memory: expected at least {ceil(needed / 2**20)} MB, which one window of this network takes at a time, "
+            f"got {memory_bytes / 2**20:.4g} MB"
+        )
+    return min(fitting, int(_LARGEST_TENSOR * _FLOAT * _SAFETY / run))
+
+
+def _measure_smallest_tile(dense: DenseScorer) -> int:
+    """Returns how many pixels a tile of one cell reads at most."""
+    height, width = (
+        window + sum(margins) + 2 * stride
+        for window, margins, stride in zip(dense.grid.window_px, dense.margins_px, dense.own_stride_px, strict=True)
+    )
+    return height * width
 
 
 def _reserve(dense: DenseScorer, memory_bytes: int) -> int:

@@ -16,7 +16,7 @@ from fullyconv.images.pixels import to_image8
 from fullyconv.images.source import Source, SourceSpec
 from fullyconv.scan.candidates import Seeking
 from fullyconv.scan.description import ScanDescription, ScannedImage
-from fullyconv.scan.driver import ScanOrder
+from fullyconv.scan.driver import IMAGE, ScanOrder
 from fullyconv.scan.job import ScanJob
 from fullyconv.scan.memory import plan_tile_px
 from fullyconv.scan.network import NetworkSpec
@@ -182,7 +182,7 @@ def _plan_tiles(dense: DenseScorer, size: Pair, memory_bytes: int, outputs: int)
 
 def _describe_settings(target: ScanTarget, settings: ScanSettings, plan: TilePlan) -> dict[str, str]:
     return {
-        "image": target.image.identify(),
+        IMAGE: target.image.identify(),
         "level": f"{target.level} ({format_size(plan.image_size)})",
         "scores": settings.output or "the first",
         "classes": ", ".join(settings.classes) if settings.classes is not None else "all",

@@ -12,11 +12,10 @@ from fullyconv.capture.module import read_dtype
 from fullyconv.errors import CaptureError
 from fullyconv.grid import Pair
 from fullyconv.rewrite.grid_module import GridModule
-from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.cut import SplitError
-from fullyconv.verify.duplicate import copy_network
+from fullyconv.verify.duplicate import copy_network, is_onnx_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
 from fullyconv.verify.first_order import Sums, answer_first_order
 from fullyconv.verify.halves import Halves, Reference
@@ -108,12 +107,13 @@ def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
         CaptureError: the original fails on a window in this number type; or the converted network does, where
             it is kept in another: that proves nothing against it.
     """
+    if dtype == torch.float64:
+        _require_one_form(subject.module, model)
     original = _open(model, subject, dtype)
-    _require_number_type(subject.module, dtype)
     as_used, probe = _choose_network(subject, dtype), subject.probe
     module = as_used.with_border("image") if isinstance(as_used, GridModule) else as_used
     if read_dtype(subject.module) != dtype:
-        _require_running(module, original)
+        _require_running(subject, module, original)
     if probe.is_image():
         return Bench(subject, module, as_used, original, None)
     names = [split.name for split in probe.splits]
@@ -141,17 +141,24 @@ def _choose_network(subject: Subject, dtype: torch.dtype) -> nn.Module:
     return copy_network(subject.module, dtype) if runner is None else runner
 
 
-def _require_number_type(module: nn.Module, dtype: torch.dtype) -> None:
-    program = getattr(module, "program", None)
-    if isinstance(program, OnnxProgram) and getattr(torch, program.dtype) != dtype:
-        raise CaptureError(f"an ONNX network runs in its own number type alone, {program.dtype}, and not in {dtype}")
+def _require_one_form(module: nn.Module, model: Model) -> None:
+    """Returns if both networks are ONNX or both torch: an exporter computes weights anew, and rounds them."""
+    if is_onnx_network(module) != is_onnx_model(model):
+        raise CaptureError(
+            "an ONNX file and a network in PyTorch have weights that are rounded apart, so float64 is out"
+        )
 
 
-def _require_running(module: nn.Module, original: Reference) -> None:
+def _require_running(subject: Subject, module: nn.Module, original: Reference) -> None:
     try:
-        run_dense(module, original.window)
+        found = run_dense(module, original.window)
     except Exception as error:
         raise CaptureError(f"the converted network fails in {original.dtype}: {_explain(error)}") from error
+    if is_onnx_network(subject.module):
+        from fullyconv.verify.onnx_double import require_agreement
+
+        expected = run_dense(subject.module, original.window.to(read_dtype(subject.module)))
+        require_agreement(*[{name: values.scores for name, values in made.items()} for made in (found, expected)])
 
 
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:

@@ -23,8 +23,10 @@ from fullyconv.capture.onnx_widening import widen_model, widen_source
 from fullyconv.errors import CaptureError
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.onnx_module import OnnxModule
+from fullyconv.runtime.runner import Session
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.cut import SplitError
+from fullyconv.verify.onnx_double import DoubleSession, require_agreement, require_small
 from fullyconv.verify.onnx_sizes import free_sizes, hold_sizes
 from fullyconv.verify.outputs import SINGLE
 from fullyconv.verify.splits import Probe
@@ -63,34 +65,58 @@ class OnnxOriginal:
         dtype: the number type.
         window: images that the model is known to take, `(B, C, h, w)`.
         trace: what it computes for such.
-        rounds_within: False; it runs in its own number type alone, whose tolerance allows for that.
+        rounds_within: False; where the file has coarser numbers within, float64 has not, and shows the difference.
     """
 
     rounds_within = False
 
     def __init__(self, source: OnnxModel, window: Tensor, dtype: torch.dtype) -> None:
-        """Opens a model.
+        """Opens a model; in float64 it is run by onnx's reference implementation.
 
         Raises:
-            CaptureError: it fails at window size, or has another number type.
+            CaptureError: it fails at window size, has another number type, or cannot be run in float64.
         """
-        if getattr(torch, source.dtype) != dtype:
-            raise CaptureError(f"an ONNX network runs in its own number type alone, {source.dtype}, and not in {dtype}")
+        self.is_widened = (source.dtype, dtype) == ("float32", torch.float64)
+        if getattr(torch, source.dtype) != dtype and not self.is_widened:
+            raise CaptureError(f"an ONNX network in {source.dtype} does not run in {dtype}")
         self.dtype = dtype
         self.window = window.to(dtype)
-        self.source = source
         channels, height, width = (int(size) for size in window.shape[1:])
         self.trace: Trace = trace(source, (channels, height, width))
+        if self.is_widened:
+            require_small([source.model])
+        self.source = widen_source(source, "float64") if self.is_widened else source
         self.names = [str(value.name) for value in source.model.graph.outputs]
         self.logits = {str(value.name): _find_logits(value, self.trace) for value in source.model.graph.outputs}
         shown = [name for name in self.logits.values() if name]
-        self._session = OnnxSession(source.model, extra_outputs=shown)
+        self._session = self.open(self.source.model, shown)
+        if self.is_widened:
+            session = OnnxSession(source.model, extra_outputs=[*shown, *self.names])
+            self._require_agreement(session)
+
+    def open(self, model: ir.Model, extra_outputs: Sequence[str] = ()) -> Session:
+        """Returns what runs a part of the file in this number type."""
+        return (DoubleSession if self.is_widened else OnnxSession)(model, extra_outputs=extra_outputs)
+
+    def find_type(self, name: str) -> ir.TensorType:
+        """Returns the type of one of the file's values in this number type."""
+        dtype = np.dtype(self.trace.dtypes[name])
+        is_wide = self.is_widened and dtype.kind == "f"
+        return ir.TensorType(ir.DataType.DOUBLE if is_wide else ir.DataType.from_numpy(dtype))
+
+    def _require_agreement(self, single: OnnxSession) -> None:
+        """Returns if the reference implementation agrees with a session of the file itself."""
+        windows, found = self.window[:1].repeat(self.trace.batch, 1, 1, 1), []
+        for session, given in ((self._session, windows), (single, windows.float())):
+            made = session.run({self.source.image: given.numpy()})
+            found.append({name: torch.from_numpy(np.asarray(values)) for name, values in made.items()})
+        require_agreement(*found)
 
     def answer(self, windows: Tensor) -> dict[str, Answer]:
         """Returns the outputs, by name, for windows `(B, C, h, w)`."""
         return self.collect(self._session, {self.source.image: windows})
 
-    def collect(self, session: OnnxSession | None, tensors: Mapping[str, Tensor]) -> dict[str, Answer]:
+    def collect(self, session: Session | None, tensors: Mapping[str, Tensor]) -> dict[str, Answer]:
         """Returns the outputs, by name, that a session with all outputs and logits gives for tensors `(B, ...)`."""
         made = dict(tensors)
         if session is not None:
@@ -159,8 +185,8 @@ class OnnxHalves:
     """
 
     original: OnnxOriginal
-    trunk_session: OnnxSession
-    head_session: OnnxSession | None
+    trunk_session: Session
+    head_session: Session | None
     names: tuple[str, ...]
 
     def trunk(self, images: Tensor) -> list[Tensor]:
@@ -178,7 +204,7 @@ class OnnxHalves:
         return self.original.collect(self.head_session, dict(zip(self.names, patches, strict=True)))
 
 
-def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, OnnxSession | None, tuple[str, ...]]:
+def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[Session, Session | None, tuple[str, ...]]:
     source = original.source
     shown = [name for name in original.logits.values() if name in _find_after(source, names)]
     known = {str(value.name) for node in source.model.graph for value in node.outputs}
@@ -196,7 +222,7 @@ def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, O
     for inner in (trunk, head):
         for value in (value for node in inner for value in node.outputs):
             if value.name in {*names, *original.names, *shown}:
-                value.dtype = ir.DataType.from_numpy(np.dtype(original.trace.dtypes[str(value.name)]))
+                value.type = original.find_type(str(value.name))
     try:
         trunk_part = ir.convenience.extract(trunk, inputs=[source.image], outputs=list(names))
         ends = [name for name in (*original.names, *shown) if name not in names]
@@ -204,7 +230,8 @@ def _split(original: OnnxOriginal, names: Sequence[str]) -> tuple[OnnxSession, O
     except ValueError:
         raise SplitError(f"{', '.join(names)}: the head gets something past the split") from None
     trunk_part.inputs[0].shape = ir.Shape(["batch", original.window.shape[1], "height", "width"])
-    return _open(source, trunk_part), _open(source, head_part) if head_part is not None else None, tuple(names)
+    head_session = None if head_part is None else _open(original, head_part)
+    return _open(original, trunk_part), head_session, tuple(names)
 
 
 def _find_after(source: OnnxModel, names: Sequence[str]) -> set[str]:
@@ -216,9 +243,10 @@ def _find_after(source: OnnxModel, names: Sequence[str]) -> set[str]:
     return found - set(names)
 
 
-def _open(source: OnnxModel, part: ir.Graph) -> OnnxSession:
-    part.opset_imports.update(source.model.graph.opset_imports)
-    return OnnxSession(ir.Model(part, ir_version=source.model.ir_version))
+def _open(original: OnnxOriginal, part: ir.Graph) -> Session:
+    model = original.source.model
+    part.opset_imports.update(model.graph.opset_imports)
+    return original.open(ir.Model(part, ir_version=model.ir_version))
 
 
 def _find_logits(output: ir.Value, found: Trace) -> str:

@@ -1,70 +1,85 @@
-"""How far the scores of an ONNX network are from what they would be without rounding, as far as it shows in float32.
-
-onnxruntime convolves in no wider number type, so there is no float64 run to compare with, as there is for torch.
-Instead each weight moves by one unit in its last place: what the scores make of that they make of the rounding of
-sums too. For most networks it is far below the tolerance. Where logits are large it is not: of an error of 1e-5 in a
-logit of 100, which is one unit in 1e7, a softmax makes one of up to 1e-5 in a score.
-"""
+"""How much the scores of an ONNX network move because computed weights are kept in the file's own number type."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from fullyconv.capture.onnx_model import OnnxModel, measure_weights
-from fullyconv.capture.onnx_session import OnnxSession
-from fullyconv.verify.answer import Answer
-from fullyconv.verify.comparison import measure_relative
-from fullyconv.verify.onnx_original import OnnxOriginal
-from fullyconv.verify.rounding import Rounding
-
-# The largest of a few random ways is what to expect of the one way that rounding went.
-_DIRECTIONS = 4
-
-# Larger networks would be copied at length for what their tolerance hardly ever needs.
-_MOST_BYTES = 400_000_000
+from fullyconv.capture.onnx_model import OnnxModel
+from fullyconv.capture.onnx_session import Array
+from fullyconv.capture.onnx_widening import widen_model
+from fullyconv.errors import CaptureError
+from fullyconv.rewrite.onnx_module import OnnxModule
+from fullyconv.verify.onnx_double import open_widened, widen_network
+from fullyconv.verify.rounding import Rounding, find_other_values, measure_changes
 
 
-def measure_onnx_rounding(source: OnnxModel, windows: Tensor, seed: int) -> Rounding:
-    """Returns the relative change of the original's scores and logits when each weight moves by one unit.
+def find_computed_onnx(dense: OnnxModule, source: OnnxModel) -> tuple[str, ...]:
+    """Returns the names of floating weights of `dense` whose values are not those of a weight of the file."""
+    weights = (weight for model in _list_models(dense) for weight in _list_weights(model))
+    rounded = ((name, tensor) for name, tensor in weights if tensor.dtype != torch.float64 and not _is_whole(tensor))
+    return find_other_values(rounded, (tensor for _, tensor in _list_weights(source.model)))
+
+
+def measure_onnx_rounding(dense: OnnxModule, computed: Sequence[str], images: Tensor, seed: int) -> Rounding:
+    """Returns the relative change of scores and logits when each computed weight moves by half a unit.
 
     Args:
-        source: the original, in float32.
-        windows: `(B, C, h, w)`.
+        dense: the converted network, in the number type that its weights are kept in.
+        computed: names of its computed weights.
+        images: `(N, C, H, W)`.
         seed: of the directions in which they move.
     """
-    if measure_weights(source.model) > _MOST_BYTES:
+    if not computed or dense.program.dtype == "float64":  # whose rounding is far below any tolerance
         return {}
-    original = OnnxOriginal(source, windows, getattr(torch, source.dtype))
-    before, rng = original.answer(original.window), np.random.default_rng(seed)
-    shown = [name for name in original.logits.values() if name]
-    changes: Rounding = {}
-    for _ in range(_DIRECTIONS):
-        session = OnnxSession(_move(source.model, rng), extra_outputs=shown)
-        for name, answer in original.collect(session, {source.image: original.window}).items():
-            for quantity, change in _compare(answer, before[name]).items():
-                changes[name, quantity] = max(changes.get((name, quantity), 0.0), change)
-    return changes
+    try:
+        exact = widen_network(dense)
+    except CaptureError:
+        return {}  # then nothing is compared in float64
+
+    rng = np.random.default_rng(seed)
+
+    def move() -> OnnxModule:
+        models = [_move(model, computed, rng) for model in _list_models(dense)]
+        return open_widened(dense, *models)
+
+    return measure_changes(exact, move, images)
 
 
-def _compare(after: Answer, before: Answer) -> dict[str, float]:
-    pairs = {"scores": (after.scores, before.scores)}
-    if after.logits is not None and before.logits is not None:
-        pairs["logits"] = after.logits, before.logits
-    found = {quantity: measure_relative(*pair) for quantity, pair in pairs.items() if pair[0].is_floating_point()}
-    return {quantity: change for quantity, change in found.items() if np.isfinite(change)}
+def _list_models(dense: OnnxModule) -> list[ir.Model]:
+    return [model for model in (dense.model, dense.head_model) if model is not None]
 
 
-def _move(model: ir.Model, rng: np.random.Generator) -> ir.Model:
-    """Returns a copy with each value of the weights one unit up or down."""
-    copy = ir.Model(model.graph.clone(), ir_version=model.ir_version)
-    for name, value in copy.graph.initializers.items():
-        tensor = value.const_value
-        if tensor is not None and tensor.dtype == ir.DataType.FLOAT:
-            array = tensor.numpy()
-            ways = np.where(rng.integers(0, 2, array.shape), np.inf, -np.inf).astype(np.float32)
-            moved = np.where(np.isfinite(array), np.nextafter(array, ways), array)
-            value.const_value = ir.tensor(np.asarray(moved, np.float32).reshape(array.shape), name=name)
-    return copy
+def _list_weights(model: ir.Model) -> Iterator[tuple[str, Tensor]]:
+    """Yields the weights that torch has a number type for."""
+    for name, value in model.graph.initializers.items():
+        if value.const_value is not None and value.const_value.dtype.is_floating_point():
+            yield name, torch.from_numpy(np.array(value.const_value.numpy()))
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Returns whether all values are whole numbers, which nothing rounded."""
+    return torch.equal(tensor, tensor.round())
+
+
+def _move(model: ir.Model, computed: Sequence[str], rng: np.random.Generator) -> ir.Model:
+    """Returns a copy in float64 with each value of the computed weights half a unit up or down."""
+    moved = widen_model(model, "float64")
+    for name in computed:
+        value = moved.graph.initializers.get(name)
+        if value is not None and value.const_value is not None:
+            array = value.const_value.numpy()
+            signs = rng.integers(0, 2, array.shape) * 2 - 1
+            value.const_value = ir.tensor(array * (1 + signs * _find_unit(array) / 2), name=name)
+    return moved
+
+
+def _find_unit(values: Array) -> float:
+    """Returns the unit of the number type that values were rounded to; float16 in files that were widened."""
+    with np.errstate(over="ignore"):
+        is_half = bool(np.all(values.astype(np.float16) == values))
+    return float(np.finfo(np.float16 if is_half else np.float32).eps)

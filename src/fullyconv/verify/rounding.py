@@ -8,7 +8,8 @@ in float64. That is no error of the conversion, and it is measured here rather t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ Rounding = dict[tuple[str, str], float]
 Sums = tuple[torch.dtype, int, int, int]
 """What tells the values of a tensor, in any order."""
 
-# Up to here the values of two tensors are compared as sets as well, which takes sorting them.
+# Up to here the values of two tensors are compared as sets as well, which takes sorting them; larger ones are summed
+# so many at a time.
 _SMALL = 1 << 20
 
 # Rounding goes one way or the other for each value; the largest change in a few random ways, on images of several
@@ -37,12 +39,19 @@ _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def find_computed(dense: nn.Module, original: nn.Module) -> tuple[str, ...]:
     """Returns the names of floating weights of `dense` whose values are not those of a weight of `original`."""
-    sources = [tensor for tensor in original.state_dict().values() if tensor.is_floating_point()]
-    known = {_sum_bits(tensor) for tensor in sources}
-    repeated = {_sum_bits(torch.unique(tensor)) for tensor in sources if tensor.numel() <= _SMALL}
+    return find_other_values(dense.state_dict().items(), original.state_dict().values())
+
+
+def find_other_values(kept: Iterable[tuple[str, Tensor]], sources: Iterable[Tensor]) -> tuple[str, ...]:
+    """Returns the names of floating tensors whose values are not those of a source, in any order."""
+    known, repeated = set(), set()
+    for tensor in sources:
+        if tensor.is_floating_point():
+            known.add(_sum_bits(tensor))
+            repeated.update([_sum_bits(torch.unique(tensor))] if tensor.numel() <= _SMALL else [])
     return tuple(
         name
-        for name, tensor in dense.state_dict().items()
+        for name, tensor in kept
         if tensor.is_floating_point() and _sum_bits(tensor) not in known and not _repeats(tensor, repeated)
     )
 
@@ -59,13 +68,23 @@ def measure_rounding(dense: nn.Module, computed: Sequence[str], images: Tensor, 
     if not computed or read_dtype(dense) == torch.float64:  # whose rounding is far below any tolerance
         return {}
     exact, generator = copy_network(dense, torch.float64), torch.Generator().manual_seed(seed)
+    return measure_changes(exact, partial(_move, dense, computed, generator), images)
+
+
+def measure_changes(exact: nn.Module, move: Callable[[], nn.Module], images: Tensor) -> Rounding:
+    """Returns the largest relative change of scores and logits under a few random moves of weights.
+
+    Args:
+        exact: the network in float64.
+        move: returns it with its weights moved, in another way each time.
+        images: `(N, C, H, W)`.
+    """
     changes: Rounding = {}
     images = torch.cat([images, -images, 3 * images]).double()
     try:
         before = run_dense(exact, images)
         for _ in range(DIRECTIONS):
-            after = run_dense(_move(dense, computed, generator), images)
-            for key, change in _compare(before, after):
+            for key, change in _compare(before, run_dense(move(), images)):
                 changes[key] = max(changes.get(key, 0.0), change)
     except Exception:
         return {}  # a network that fails is reported by the comparisons
@@ -95,8 +114,12 @@ def _compare(before: Mapping[str, Measured], after: Mapping[str, Measured]) -> I
 
 def _sum_bits(tensor: Tensor) -> Sums:
     """Returns what does not depend on the order of the values: whole numbers wrap around, but never round."""
-    bits = tensor.detach().cpu().contiguous().view(_BITS[tensor.element_size()]).to(torch.int64)
-    return tensor.dtype, tensor.numel(), int(bits.sum()), int((bits * bits).sum())
+    bits = tensor.detach().cpu().contiguous().view(_BITS[tensor.element_size()]).flatten()
+    total = squares = torch.zeros((), dtype=torch.int64)
+    for part in torch.split(bits, _SMALL):  # eight bytes for each value of a large tensor would be much
+        wide = part.to(torch.int64)
+        total, squares = total + wide.sum(), squares + (wide * wide).sum()
+    return tensor.dtype, tensor.numel(), int(total), int(squares)
 
 
 def _repeats(tensor: Tensor, repeated: Set[Sums]) -> bool:

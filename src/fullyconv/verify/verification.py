@@ -15,9 +15,9 @@ from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.grid_module import GridModule
-from fullyconv.rewrite.program import OnnxProgram
 from fullyconv.verify.checks import Bench, Findings, check_sample, check_window, set_up
 from fullyconv.verify.comparison import Pairing
+from fullyconv.verify.duplicate import is_onnx_network
 from fullyconv.verify.original import Model, is_onnx_model, open_original
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import Rounding, find_computed, measure_rounding
@@ -52,9 +52,6 @@ class VerifySettings:
 
 # From here on float32 hardly says anything, so the report does.
 _LOUD = 1e-2
-
-# Of the windows that are compared, rounding is measured on one in so many, each a few times.
-_FEWER = 4
 
 _WIDENED = "the model is in float16, and was checked in float32 with the same weights"
 
@@ -121,11 +118,7 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
             problems.append(error)
     if not found:
         raise problems[-1]
-    computed = () if is_onnx_model(model) else _find_computed(subject.module, open_original(model))
-    if is_onnx_model(model):
-        rounding = measure_onnx_lazily(model, subject, settings.seed)
-    else:
-        rounding = measure_rounding(subject.module, computed, subject.probe.image, settings.seed)
+    computed, rounding = _measure_computed(subject, model, settings.seed)
     coarse = {dtype for dtype, findings in found.items() if findings.rounds_within}
     notes = [f"not checked in one number type: {error}" for error in problems]
     if torch.float64 in coarse:
@@ -160,15 +153,6 @@ def open_onnx_lazily(model: Model) -> OnnxModel:
     return open_onnx(model)
 
 
-def measure_onnx_lazily(model: Model, subject: Subject, seed: int) -> Rounding:
-    """Returns what rounding makes of the scores of an ONNX model; as above."""
-    from fullyconv.verify.onnx_rounding import measure_onnx_rounding
-
-    channels = subject.probe.image.shape[1]
-    windows = make_window_sample(subject.grid, channels, seed, max(2, subject.windows // _FEWER)).images
-    return measure_onnx_rounding(open_onnx_lazily(model), windows, seed)
-
-
 def widen_lazily(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, DenseModel]:
     """Returns both in float32 where they are in float16; as above, the packages for it are needed for nothing else."""
     from fullyconv.verify.onnx_original import widen
@@ -176,9 +160,20 @@ def widen_lazily(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, Den
     return widen(original, dense)
 
 
-def _find_computed(module: nn.Module, original: nn.Module) -> tuple[str, ...]:
-    is_onnx = isinstance(module, GridModule) and isinstance(module.program, OnnxProgram)
-    return () if is_onnx else find_computed(module, original)
+def _measure_computed(subject: Subject, model: Model, seed: int) -> tuple[tuple[str, ...], Rounding]:
+    """Returns the names of the computed weights, and what their rounding makes of the scores."""
+    dense, image = subject.module, subject.probe.image
+    if is_onnx_network(dense) != is_onnx_model(model):
+        return (), {}  # an exporter computes weights too; float32 alone is compared
+    if not is_onnx_network(dense):
+        computed = find_computed(dense, open_original(model))
+        return computed, measure_rounding(dense, computed, image, seed)
+    from fullyconv.rewrite.onnx_module import OnnxModule
+    from fullyconv.verify.onnx_rounding import find_computed_onnx, measure_onnx_rounding
+
+    assert isinstance(dense, OnnxModule)
+    computed = find_computed_onnx(dense, open_onnx_lazily(model))
+    return computed, measure_onnx_rounding(dense, computed, image, seed)
 
 
 def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) -> Findings:
