@@ -106,17 +106,19 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
         batch: its size; a tensor of it while a run is traced.
     """
 
-    def fill(arg: Arg) -> Arg:
-        if isinstance(arg, Ref):
-            return tensors[arg.name]
-        if isinstance(arg, PerBatch):
-            return arg.offset + arg.slope * batch
-        if not isinstance(arg, _SEQUENCES) or _LITERALS.issuperset(map(type, arg)):
-            return arg
-        return type(arg)([fill(inner) for inner in arg])
+    args = tuple([arg if type(arg) in _LITERALS else _fill(arg, tensors, batch) for arg in call.args])
+    return args, {name: _fill(arg, tensors, batch) for name, arg in call.kwargs.items()}
 
-    args = tuple([arg if type(arg) in _LITERALS else fill(arg) for arg in call.args])
-    return args, {name: fill(arg) for name, arg in call.kwargs.items()}
+
+def _fill(arg: Arg, tensors: Mapping[str, torch.Tensor], batch: Any) -> Arg:
+    """Returns an argument filled in. Not an inner function: one that calls itself would keep the tensors alive."""
+    if isinstance(arg, Ref):
+        return tensors[arg.name]
+    if isinstance(arg, PerBatch):
+        return arg.offset + arg.slope * batch
+    if not isinstance(arg, _SEQUENCES) or _LITERALS.issuperset(map(type, arg)):
+        return arg
+    return type(arg)([_fill(inner, tensors, batch) for inner in arg])
 
 
 @cache
