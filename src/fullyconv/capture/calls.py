@@ -105,7 +105,6 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
         tensors: by name.
         batch: its size; a tensor of it while a run is traced.
     """
-
     args = tuple([arg if type(arg) in _LITERALS else _fill(arg, tensors, batch) for arg in call.args])
     return args, {name: _fill(arg, tensors, batch) for name, arg in call.kwargs.items()}
 
