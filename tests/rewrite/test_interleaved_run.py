@@ -12,11 +12,12 @@ from torch.nn import functional as F
 
 import fullyconv
 from fullyconv import DenseModel
-from fullyconv.capture.calls import Call
+from fullyconv.capture.calls import Call, Ref
 from fullyconv.refine.interleaved import Interleaved
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.interleaved_run import LARGEST_HOLE, InterleavedRun, Passage, write_passages
 from fullyconv.rewrite.refined import Route
+from fullyconv.rewrite.spreading import _spread
 
 WINDOW = (19, 22)
 SIZES = [(32, 33), (37, 41), (43, 38)]
@@ -52,7 +53,7 @@ LAYERS: dict[str, list[nn.Module]] = {
     "residual": [Residual(), PADDED],
     "cropped": [Cropped()],
     "maxima": [nn.MaxPool2d(3, 1, 1), nn.MaxPool2d(2, 2), nn.MaxPool2d(2, 1, dilation=2)],
-    "averages": [nn.AvgPool2d((2, 3), 1), nn.AvgPool2d(2, 2), nn.AvgPool2d((1, 3), 1, divisor_override=5)],
+    "averages": [nn.AvgPool2d((2, 1), 1), nn.AvgPool2d(2, 2), nn.AvgPool2d((1, 4), 1)],
     "constants": [nn.ConstantPad2d((1, 2, 0, 1), 0.5), nn.Conv2d(4, 4, 3)],
     "cells": [nn.BatchNorm2d(4), nn.GELU(), nn.Conv2d(4, 4, 1), nn.Softmax2d()],
 }
@@ -125,6 +126,8 @@ def test_padding_that_is_not_spread_is_seen() -> None:
         (nn.ReflectionPad2d(1), "mirrors"),
         (nn.AvgPool2d(3, 1, padding=1), "counts padding"),
         (nn.AvgPool2d(5, 1), "is long"),
+        (nn.AvgPool2d((1, 3), 1), "would round otherwise"),
+        (nn.AvgPool2d(2, 1, divisor_override=5), "has another divisor"),
         (nn.PixelShuffle(2), "divides cells"),
     ],
 )
@@ -155,3 +158,22 @@ def test_a_run_stops_where_maps_take_too_much() -> None:
     assert place == 1
     (map_,) = maps.values()
     assert isinstance(map_, Interleaved) and map_.hole == (2, 2)
+
+
+def test_averages_are_those_of_the_pool_to_the_last_bit() -> None:
+    """Both add in the order of rows, and dividing by a power of two is exact."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 9, 11)
+    call = Call("aten.avg_pool2d.default", (Ref("x"), [2, 2], [1, 1]), outputs=("y",))
+    calls = _spread(call, (2, 3))
+    assert calls is not None
+    values = {"x": x}
+    for each in calls:
+        assert isinstance(each, Call)
+        operation = getattr(getattr(torch.ops.aten, each.target.split(".")[1]), each.target.split(".")[2])
+        arguments = [values[value.name] if isinstance(value, Ref) else value for value in each.args]
+        values[each.outputs[0]] = operation(*arguments)
+    for row in range(2):
+        for column in range(3):
+            apart = nn.functional.avg_pool2d(x[:, :, row::2, column::3], 2, 1)
+            assert torch.equal(values["y"][:, :, row::2, column::3][:, :, : apart.shape[2], : apart.shape[3]], apart)

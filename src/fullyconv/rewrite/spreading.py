@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from fullyconv.capture.calls import Call, Ref
@@ -20,7 +21,7 @@ from fullyconv.rewrite.refined import Stage
 Arguments = tuple[Any, ...]
 
 _TO_THE_END = 2**62
-_LONGEST_SUM = 4  # cells along an axis; fragments that lie apart are averaged over more by one call
+_EXACT_SUMS = (1, 2, 4)  # cells of an average; fragments that lie apart are averaged over more by one call
 _AVERAGE_DEFAULTS: Arguments = ([0, 0], False, True, None)  # padding, whether it rounds up and counts padding, divisor
 _POOL_DEFAULTS: Arguments = ([0, 0], [1, 1], False)  # padding, dilation, whether it rounds up
 
@@ -70,31 +71,34 @@ def _spread(instruction: Instruction, hole: Pair) -> list[Instruction] | None:
 
 
 def _spread_average(call: Call, hole: Pair) -> list[Instruction] | None:
-    """A small one is a sum of shifted maps, as there is none with holes: along rows, then along columns.
+    """A small one is a sum of shifted maps, as there is none with holes: in the order of rows, as a pool adds.
 
-    Values are divided before they are added, so that sums of half-precision numbers stay in their range.
+    Values are divided before they are added, so that sums of half-precision numbers stay in their range. By a power of
+    two that is exact, and the sum is the pool's to the last bit; other averages are not spread.
     """
     args: Arguments = call.args + _AVERAGE_DEFAULTS[len(call.args) - 3 :]
-    x, kernel, stride, padding, _, _, divisor = args
-    if any(padding) or not _stays(stride, hole) or max(kernel) > _LONGEST_SUM:
+    x, (height, width), stride, padding, _, _, divisor = args
+    if any(padding) or not _stays(stride, hole) or height * width not in _EXACT_SUMS or divisor is not None:
         return None
     name = call.outputs[0]
-    calls = [Call("aten.div.Tensor", (x, divisor or kernel[0] * kernel[1]), outputs=(f"{name}/shares",))]
-    for axis, size in enumerate(kernel):
-        shifts = range(0, size * hole[axis], hole[axis])
-        calls += _add_shifts(calls[-1].outputs[0], f"{name}/{axis}", (2 + axis, stride[axis]), shifts)
+    calls = [Call("aten.div.Tensor", (x, height * width), outputs=(f"{name}/shares",))]
+    total = ""
+    for row, column in product(range(height), range(width)):
+        part = f"{name}/{row}/{column}"
+        calls += _shift(f"{name}/shares", part, (2, row, height), stride[0], hole[0])
+        calls += _shift(f"{part}/rows", part, (3, column, width), stride[1], hole[1])
+        if total:
+            calls.append(Call("aten.add.Tensor", (Ref(total), Ref(part)), outputs=(f"{part}/sum",)))
+        total = f"{part}/sum" if total else part
     return [*calls[:-1], replace(calls[-1], outputs=(name,))]
 
 
-def _add_shifts(x: str, name: str, along: tuple[int, int], shifts: range) -> Iterator[Call]:
-    """Yields calls that add a map to itself, shifted along an axis with a stride; the last of them makes the sum."""
-    axis, stride = along
-    for shift in shifts:
-        stop = shift - shifts[-1] or _TO_THE_END
-        yield Call("aten.slice.Tensor", (Ref(x), axis, shift, stop, stride), outputs=(f"{name}/{shift}",))
-        if shift:
-            total = f"{name}/0" if shift == shifts[1] else f"{name}/sum/{shift - shifts.step}"
-            yield Call("aten.add.Tensor", (Ref(total), Ref(f"{name}/{shift}")), outputs=(f"{name}/sum/{shift}",))
+def _shift(x: str, part: str, along: tuple[int, int, int], stride: int, hole: int) -> Iterator[Call]:
+    """Yields the call that takes one of a kernel's places along an axis: `along` is the axis, the place, how many."""
+    axis, place, count = along
+    stop = (place + 1 - count) * hole or _TO_THE_END
+    output = f"{part}/rows" if axis == 2 else part
+    yield Call("aten.slice.Tensor", (Ref(x), axis, place * hole, stop, stride), outputs=(output,))
 
 
 def _stays(stride: Sequence[int], hole: Pair) -> bool:
