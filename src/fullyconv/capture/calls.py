@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 
 # A model file must not be able to name these.
 _TOUCHES_FILES = frozenset({"from_file"})
+
+# Sets and tuples, not unions, which are made anew each time: a run has many arguments, and little time between calls.
+_SEQUENCES = (list, tuple)
+_LITERALS = frozenset({int, float, bool, str, type(None)})
 
 Arg = Any  # a literal, Ref, PerBatch, or a list or tuple of such
 
@@ -89,7 +94,7 @@ def run_call(call: Call, tensors: Mapping[str, torch.Tensor], batch: int) -> tup
     """Returns the outputs of `call` on `tensors`, with literals made for `batch`."""
     args, kwargs = fill_arguments(call, tensors, batch)
     result = find_operation(call.target)(*args, **kwargs)
-    return tuple(result) if isinstance(result, list | tuple) else (result,)
+    return tuple(result) if isinstance(result, _SEQUENCES) else (result,)
 
 
 def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) -> tuple[Any, dict[str, Any]]:
@@ -100,15 +105,22 @@ def fill_arguments(call: Call, tensors: Mapping[str, torch.Tensor], batch: Any) 
         tensors: by name.
         batch: its size; a tensor of it while a run is traced.
     """
-
-    def leaf(arg: Arg) -> Arg:
-        if isinstance(arg, Ref):
-            return tensors[arg.name]
-        return arg.offset + arg.slope * batch if isinstance(arg, PerBatch) else arg
-
-    return map_arg(call.args, leaf), {name: map_arg(arg, leaf) for name, arg in call.kwargs.items()}
+    args = tuple([arg if type(arg) in _LITERALS else _fill(arg, tensors, batch) for arg in call.args])
+    return args, {name: _fill(arg, tensors, batch) for name, arg in call.kwargs.items()}
 
 
+def _fill(arg: Arg, tensors: Mapping[str, torch.Tensor], batch: Any) -> Arg:
+    """Returns an argument filled in. Not an inner function: one that calls itself would keep the tensors alive."""
+    if isinstance(arg, Ref):
+        return tensors[arg.name]
+    if isinstance(arg, PerBatch):
+        return arg.offset + arg.slope * batch
+    if not isinstance(arg, _SEQUENCES) or _LITERALS.issuperset(map(type, arg)):
+        return arg
+    return type(arg)([_fill(inner, tensors, batch) for inner in arg])
+
+
+@cache
 def find_operation(target: str) -> torch._ops.OpOverload:
     """Returns the ATen operation of a name such as `aten.conv2d.default`.
 

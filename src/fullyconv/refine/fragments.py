@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fullyconv.graph import Pair
-from fullyconv.refine.lattice import Lattice, Split
+from fullyconv.refine.lattice import Lattice
 
 Offsets = tuple[int, ...]
 Lattices = tuple[Lattice, Lattice]
@@ -84,6 +84,19 @@ def make_whole(images: Tensor) -> Fragments:
 
 
 @dataclass(frozen=True, slots=True)
+class Phases:
+    """Cells along an axis that belong to several fragments, one after the other.
+
+    Attributes:
+        factor: of so many cells, each belongs to another fragment.
+        apart_px: pixels between where two such fragments begin.
+    """
+
+    factor: int = 1
+    apart_px: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """Rows, or columns, of new fragments that come from one part of the old ones at one phase."""
 
@@ -98,20 +111,20 @@ Count = Callable[[int, int], int]
 
 
 def split_fragments(
-    made: Fragments, splits: tuple[Split, Split], counts: tuple[Count, Count], limit: Pair
+    made: Fragments, phases: tuple[Phases, Phases], counts: tuple[Count, Count], limit: Pair
 ) -> Fragments:
     """Returns the fragments of an operation that ran at every phase: each phase becomes one.
 
     Args:
-        made: its results; of every `factor` cells, each belongs to another phase.
-        splits: how many phases there are, along both axes.
+        made: its results.
+        phases: which cells are of which, along both axes.
         counts: how many cells there are at a phase, along both axes.
         limit: where the last window begins, in pixels; later fragments serve none.
     """
-    rows = _arrange(made.rows, splits[0], counts[0], limit[0])
-    columns = _arrange(made.columns, splits[1], counts[1], limit[1])
+    rows = _arrange(made.rows, phases[0], counts[0], limit[0])
+    columns = _arrange(made.columns, phases[1], counts[1], limit[1])
     tensors = tuple(
-        tuple(_gather(made, row_parts, column_parts, splits, size) for size, column_parts in _sized(columns, size_y))
+        tuple(_gather(made, row_parts, column_parts, phases, size) for size, column_parts in _sized(columns, size_y))
         for size_y, row_parts in rows.items()
     )
     return Fragments(_list_offsets(rows), _list_offsets(columns), tensors)
@@ -126,12 +139,12 @@ def _list_offsets(parts: Mapping[int, list[_Part]]) -> tuple[Offsets, ...]:
     return tuple(tuple(offset for part in group for offset in part.offsets) for group in parts.values())
 
 
-def _arrange(old: Sequence[Offsets], split: Split, count: Count, limit: int) -> dict[int, list[_Part]]:
+def _arrange(old: Sequence[Offsets], phases: Phases, count: Count, limit: int) -> dict[int, list[_Part]]:
     """Returns the new parts by their number of cells."""
     parts: dict[int, list[_Part]] = {}
-    for phase in range(split.factor):
+    for phase in range(phases.factor):
         for source, offsets in enumerate(old):
-            new = [(place, offset + phase * split.phase_px) for place, offset in enumerate(offsets)]
+            new = [(place, offset + phase * phases.apart_px) for place, offset in enumerate(offsets)]
             kept = [(place, offset) for place, offset in new if offset <= limit]
             cells = count(source, phase)
             if kept and cells > 0:
@@ -141,7 +154,7 @@ def _arrange(old: Sequence[Offsets], split: Split, count: Count, limit: int) -> 
 
 
 def _gather(
-    made: Fragments, rows: Sequence[_Part], columns: Sequence[_Part], splits: tuple[Split, Split], size: Pair
+    made: Fragments, rows: Sequence[_Part], columns: Sequence[_Part], phases: tuple[Phases, Phases], size: Pair
 ) -> Tensor:
     high, wide = (sum(len(part.kept) for part in parts) for parts in (rows, columns))
     images, channels = made.view(0, 0).shape[2:4]
@@ -151,7 +164,7 @@ def _gather(
         left = 0
         for column in columns:
             phase = made.view(row.source, column.source)[
-                ..., row.phase :: splits[0].factor, column.phase :: splits[1].factor
+                ..., row.phase :: phases[0].factor, column.phase :: phases[1].factor
             ]
             phase = _keep(_keep(phase[..., : size[0], : size[1]], 0, row.kept), 1, column.kept)
             out[top : top + len(row.kept), left : left + len(column.kept)] = phase

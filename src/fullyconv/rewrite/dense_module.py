@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -39,6 +39,7 @@ class DenseModule(GridModule):
 
     program: Program
     weight_names: tuple[str, ...]
+    _owners: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     _last_uses: tuple[tuple[str, ...], ...]
     route: Route | None
     fragment_bytes: int
@@ -47,6 +48,7 @@ class DenseModule(GridModule):
         """Takes a program and its weights, which are not copied."""
         super().__init__(program)
         self.weight_names = tuple(weights)
+        self._owners = _group_by_owner(weights)
         for name, tensor in weights.items():
             _register(self, name, tensor, is_parameter=name in parameters)
         self._last_uses = _find_last_uses(program)
@@ -106,7 +108,11 @@ class DenseModule(GridModule):
 
     def list_weights(self) -> Tensors:
         """Returns all parameters and buffers by their whole names."""
-        return {name: self.get_weight(name) for name in self.weight_names}
+        weights: Tensors = {}
+        for owner, names in self._owners:
+            layer = self.get_submodule(owner)
+            weights.update((name, getattr(layer, last)) for name, last in names)
+        return weights
 
     def get_weight(self, name: str) -> torch.Tensor:
         """Returns a parameter or a buffer by its whole name."""
@@ -134,6 +140,15 @@ def _register(module: nn.Module, name: str, tensor: torch.Tensor, *, is_paramete
         module.register_parameter(last, nn.Parameter(tensor, requires_grad=tensor.is_floating_point()))
     else:
         module.register_buffer(last, tensor)
+
+
+def _group_by_owner(names: Iterable[str]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Returns for each layer its weights, by their whole names and their last ones: layers take longest to find."""
+    owners: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        owner, _, last = name.rpartition(".")
+        owners.setdefault(owner, []).append((name, last))
+    return tuple((owner, tuple(pairs)) for owner, pairs in owners.items())
 
 
 def _find_last_uses(program: Program) -> tuple[tuple[str, ...], ...]:

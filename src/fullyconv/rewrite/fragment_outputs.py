@@ -12,8 +12,9 @@ from torch import Tensor
 from fullyconv.analyze.plan import Output
 from fullyconv.graph import Pair
 from fullyconv.refine.fragments import Fragments, Wanted, paste
+from fullyconv.refine.interleaved import Interleaved
 from fullyconv.refine.lattice import Lattice
-from fullyconv.rewrite.fragment_run import FragmentRun, Maps
+from fullyconv.rewrite.fragment_run import Apart, FragmentRun, Maps
 from fullyconv.rewrite.grid_module import shape_scores
 from fullyconv.rewrite.program import WindowedHead
 from fullyconv.rewrite.refined import Route
@@ -70,10 +71,18 @@ class _Scores:
             if output.tensor:
                 self._paste(output, maps[output.tensor])
         if self._head is not None and any(not output.tensor for output in self._outputs):
-            for offset in self._list_offsets(self._head, maps):
-                self._run_head(self._head, maps, offset)
+            apart = {cut.tensor: self._divide(maps[cut.tensor]) for cut in self._head.cuts}
+            for offset in self._list_offsets(self._head, apart):
+                self._run_head(self._head, apart, offset)
 
-    def _paste(self, output: Output, map_: Fragments) -> None:
+    def _divide(self, map_: Fragments | Interleaved) -> Fragments:
+        return map_.divide(self._wanted.limit_px) if isinstance(map_, Interleaved) else map_
+
+    def _paste(self, output: Output, map_: Fragments | Interleaved) -> None:
+        if isinstance(map_, Interleaved):
+            height, width = self._grid
+            self._maps[output.value] = map_.tensor[..., :height, :width]
+            return
         rows, columns = self._route.lattices[output.tensor]
         grid = self._find_grid(output.value, map_.view(0, 0)[0, 0])
         paste(map_, grid, self._wanted.step_px, (rows.period, columns.period))
@@ -84,7 +93,7 @@ class _Scores:
             self._maps[name] = like.new_empty((*like.shape[:-2], *self._grid))
         return self._maps[name]
 
-    def _list_offsets(self, head: WindowedHead, maps: Maps) -> Iterator[Pair]:
+    def _list_offsets(self, head: WindowedHead, maps: Apart) -> Iterator[Pair]:
         """Yields where windows begin that lie a whole number of fragments' periods apart."""
         pairs = [(maps[cut.tensor], self._route.lattices[cut.tensor]) for cut in head.cuts]
         rows, columns = (
@@ -102,7 +111,7 @@ class _Scores:
         periods = [self._route.lattices[cut.tensor][axis].period for cut in head.cuts]
         return lcm(*periods, self._wanted.step_px[axis])
 
-    def _run_head(self, head: WindowedHead, maps: Maps, offset: Pair) -> None:
+    def _run_head(self, head: WindowedHead, maps: Apart, offset: Pair) -> None:
         every = (self._find_every(head, 0), self._find_every(head, 1))
         tensors = dict(self._module.list_weights())
         cuts = []

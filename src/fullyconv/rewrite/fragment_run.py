@@ -1,23 +1,25 @@
-"""Runs a route: maps in fragments, in groups of fragments where all of them would take too much memory."""
+"""Runs a route: fragments lie in one another while that is quicker, then apart, in groups if they take much memory."""
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from fullyconv.capture.calls import run_call
 from fullyconv.graph import Pair
-from fullyconv.refine.fragments import Count, Fragments, Wanted, make_whole, match_fragments, split_fragments
+from fullyconv.refine.fragments import Count, Fragments, Phases, Wanted, match_fragments, split_fragments
+from fullyconv.refine.interleaved import Interleaved
 from fullyconv.refine.lattice import Split
-from fullyconv.rewrite.loosening import loosen_step
-from fullyconv.rewrite.program import GridCall, Instruction
-from fullyconv.rewrite.refined import Route, Stage
+from fullyconv.rewrite.interleaved_run import InterleavedRun, write_passages
+from fullyconv.rewrite.program import Instruction
+from fullyconv.rewrite.refined import Route, Stage, run_instructions
+from fullyconv.rewrite.spreading import loosen_stage
 
-Maps = dict[str, Fragments]
+Apart = dict[str, Fragments]
+Maps = Mapping[str, Fragments] | Mapping[str, Interleaved]
 Receive = Callable[[Maps], None]
+Splits = tuple[Split, Split]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,66 +48,55 @@ class FragmentRun:
             images: `(N, C, H, W)`.
             receive: is called at least once.
         """
-        self._run_from(0, {name: make_whole(images)}, receive)
+        passages = write_passages(self.route, self.wanted.limit_px)
+        place, maps = InterleavedRun(passages, self.weights, self.ends, self.group_bytes).run(name, images)
+        if place == len(self.route.stages):
+            receive(maps)
+        else:
+            self._run_groups(place, {name: map_.divide(self.wanted.limit_px) for name, map_ in maps.items()}, receive)
 
-    def _run_from(self, start: int, maps: Maps, receive: Receive) -> None:
+    def _run_groups(self, start: int, maps: Apart, receive: Receive) -> None:
+        """Runs the stages from one on, on a few fragments at a time if all of them would take too much."""
+        if sum(map(_measure, maps.values())) > self.group_bytes and _can_be_grouped(maps):
+            for group in _cut_into_groups(maps, self.group_bytes):
+                self._run_from(start, group, receive)
+        else:
+            self._run_from(start, maps, receive)
+
+    def _run_from(self, start: int, maps: Apart, receive: Receive) -> None:
         for place in range(start, len(self.route.stages)):
             stage = self.route.stages[place]
             maps.update(zip(stage.makes, self._run_stage(stage, maps), strict=False))
-            needed = self.ends.union(*(later.reads for later in self.route.stages[place + 1 :]))
-            maps = {name: map_ for name, map_ in maps.items() if name in needed}
-            if stage.slide is not None and self._is_too_large(maps):
-                for group in _cut_into_groups(maps, self.group_bytes):
-                    self._run_from(place + 1, group, receive)
+            for name in self.route.last_uses[place] - self.ends:
+                maps.pop(name, None)
+            if stage.slide is not None:
+                self._run_groups(place + 1, maps, receive)
                 return
         receive(maps)
 
-    def _is_too_large(self, maps: Maps) -> bool:
-        """Returns whether the maps take too much and can be run a few fragments at a time."""
-        first = next(iter(maps.values()))
-        is_one = len(first.rows) == len(first.columns) == 1 and len(first.rows[0]) == len(first.columns[0]) == 1
-        same = all(map_.rows == first.rows and map_.columns == first.columns for map_ in maps.values())
-        return same and not is_one and sum(_measure(map_) for map_ in maps.values()) > self.group_bytes
-
-    def _run_stage(self, stage: Stage, maps: Maps) -> list[Fragments]:
+    def _run_stage(self, stage: Stage, maps: Apart) -> list[Fragments]:
         lattices = [self.route.lattices[name] for name in stage.reads]
         read = match_fragments([maps[name] for name in stage.reads], lattices, self.wanted)
-        splits = None if stage.splits is None else self._find_phases(stage.splits)
+        splits = stage.find_splits(self.wanted.limit_px)
         if splits is None or all(split.factor == 1 for split in splits):
             return self._run_parts(stage.instructions, stage, read)
-        assert stage.slide is not None  # only what slides has phases
-        instructions = loosen_step(stage.instructions, stage.slide, (splits[0].factor, splits[1].factor))
-        (made,) = self._run_parts(instructions, stage, read)
-        return [split_fragments(made, splits, _count_cells(stage, splits, read[0], made), self.wanted.limit_px)]
-
-    def _find_phases(self, splits: tuple[Split, Split]) -> tuple[Split, Split]:
-        """Returns the splits; where no window begins at a later phase, the operation keeps its stride."""
-        rows, columns = (
-            replace(split, factor=1) if split.phase_px > limit else split
-            for split, limit in zip(splits, self.wanted.limit_px, strict=True)
-        )
-        return rows, columns
+        (made,) = self._run_parts(loosen_stage(stage, (splits[0].factor, splits[1].factor)), stage, read)
+        phases = (Phases(splits[0].factor, splits[0].phase_px), Phases(splits[1].factor, splits[1].phase_px))
+        counts = _count_cells(stage, splits, read[0], made)
+        return [split_fragments(made, phases, counts, self.wanted.limit_px)]
 
     def _run_parts(
         self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Fragments]
     ) -> list[Fragments]:
-        results: list[list[Tensor]] = [[] for _ in stage.makes]
+        made = []
         for parts in zip(*read, strict=True):
-            local: dict[str, Tensor] = dict(zip(stage.reads, parts, strict=True))
-            known = ChainMap(local, self.weights)  # type: ignore[arg-type]
-            for instruction in instructions:
-                if isinstance(instruction, GridCall):
-                    rows, columns = instruction.step
-                    local[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
-                else:
-                    made = run_call(instruction, known, len(parts[0]))
-                    local.update(zip(instruction.outputs, made, strict=False))
-            for result, name in zip(results, stage.makes, strict=True):
-                result.append(local[name])
-        return [read[0].fill(tensors) for tensors in results]
+            tensors = {**self.weights, **dict(zip(stage.reads, parts, strict=True))}
+            run_instructions(instructions, tensors, len(parts[0]))
+            made.append([tensors[name] for name in stage.makes])
+        return [read[0].fill(parts) for parts in zip(*made, strict=True)]
 
 
-def _count_cells(stage: Stage, splits: tuple[Split, Split], read: Fragments, made: Fragments) -> tuple[Count, Count]:
+def _count_cells(stage: Stage, splits: Splits, read: Fragments, made: Fragments) -> tuple[Count, Count]:
     """Returns how many cells there are at a phase of a part, along both axes."""
 
     def make(axis: int) -> Count:
@@ -129,10 +120,17 @@ def _list_sizes(map_: Fragments, axis: int) -> list[int]:
 
 
 def _measure(map_: Fragments) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in map_)
+    return sum(map(_bytes_of, map_))
 
 
-def _cut_into_groups(maps: Maps, group_bytes: int) -> Iterator[Maps]:
+def _can_be_grouped(maps: Mapping[str, Fragments]) -> bool:
+    """Returns whether the maps can be run a few fragments at a time."""
+    first = next(iter(maps.values()))
+    is_one = len(first.rows) == len(first.columns) == 1 and len(first.rows[0]) == len(first.columns[0]) == 1
+    return not is_one and all(map_.rows == first.rows and map_.columns == first.columns for map_ in maps.values())
+
+
+def _cut_into_groups(maps: Mapping[str, Fragments], group_bytes: int) -> Iterator[Apart]:
     """Yields the maps with a few of their fragments each time, and the last with the rest."""
     first = next(iter(maps.values()))
     for row, tops in enumerate(first.rows):

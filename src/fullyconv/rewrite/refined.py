@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
+from torch import Tensor
+
+from fullyconv.capture.calls import run_call
 from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
@@ -39,18 +42,34 @@ class Stage:
     slide: Slide | None = None
     splits: tuple[Split, Split] | None = None
 
+    def find_splits(self, limit: Pair) -> tuple[Split, Split] | None:
+        """Returns how it becomes fragments; where no window begins at a later phase, it keeps its stride.
 
-@dataclass(frozen=True, slots=True)
+        Args:
+            limit: where the last window begins, in pixels.
+        """
+        if self.splits is None:
+            return None
+        rows, columns = (
+            replace(split, factor=1) if split.phase_px > last else split
+            for split, last in zip(self.splits, limit, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """A program as stages for one distance of windows.
 
     Attributes:
         stages: in order.
         lattices: where the cells of each map lie.
+        last_uses: for each stage the maps that no later one reads.
     """
 
     stages: tuple[Stage, ...]
     lattices: Mapping[str, Lattices]
+    last_uses: tuple[frozenset[str], ...]
 
 
 def make_route(program: Program, step: Pair) -> Route:
@@ -65,13 +84,39 @@ def make_route(program: Program, step: Pair) -> Route:
         slide = step_calls.slide
         reads = _list_reads(instructions, lattices)
         joined = join_lattices([lattices[name] for name in reads])
-        makes, splits = _list_outputs(instructions[-1]), None
+        makes, splits = list_outputs(instructions[-1]), None
         if slide is not None:
             splits = split_lattices(joined, slide, step)
             joined = (splits[0].after, splits[1].after)
         lattices.update(dict.fromkeys(makes, joined))
         stages.append(Stage(instructions, reads, makes, step_calls.edge, slide, splits))
-    return Route(tuple(stages), lattices)
+    return Route(tuple(stages), lattices, _find_last_uses(stages))
+
+
+def _find_last_uses(stages: Sequence[Stage]) -> tuple[frozenset[str], ...]:
+    seen: set[str] = set()
+    uses = []
+    for stage in reversed(stages):
+        uses.append(frozenset({*stage.reads, *stage.makes} - seen))
+        seen.update(uses[-1])
+    return tuple(reversed(uses))
+
+
+def run_instructions(instructions: Sequence[Instruction], tensors: dict[str, Tensor], batch: int) -> None:
+    """Adds to tensors what instructions make of them.
+
+    Args:
+        instructions: in order.
+        tensors: maps `(N, C, h, w)` and weights, by name; is written.
+        batch: N.
+    """
+    for instruction in instructions:
+        if isinstance(instruction, GridCall):
+            rows, columns = instruction.step
+            tensors[instruction.output] = tensors[instruction.source][:, :, ::rows, ::columns]
+        else:
+            made = run_call(instruction, tensors, batch)
+            tensors.update(zip(instruction.outputs, made, strict=False))
 
 
 def list_steps(program: Program) -> tuple[list[int], list[int]]:
@@ -138,7 +183,8 @@ def list_references(instruction: Instruction) -> tuple[str, ...]:
     return (instruction.source,) if isinstance(instruction, GridCall) else tuple(instruction.references())
 
 
-def _list_outputs(instruction: Instruction) -> tuple[str, ...]:
+def list_outputs(instruction: Instruction) -> tuple[str, ...]:
+    """Returns the tensors that an instruction makes."""
     return (instruction.output,) if isinstance(instruction, GridCall) else instruction.outputs
 
 
