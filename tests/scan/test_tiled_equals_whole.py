@@ -15,7 +15,7 @@ from fullyconv import DenseModel
 from fullyconv.card import Border
 from fullyconv.scan.job import score_tile
 from fullyconv.scan.tiles import TilePlan
-from scan.conftest import build_gated, build_padded, build_plain, build_u_shaped
+from scanned import build_gated, build_padded, build_plain, build_u_shaped
 from scans import make_image, score_whole
 
 # A network that does not pad, one that pads, a residual one, and one of tier 2, by how they are built and their window.
