@@ -110,7 +110,7 @@ class _Axis:
     def overlap(self, line: Line, cells: int) -> _Overlap:
         """Returns how columns add up to so many cells."""
         reach = (self.kernel - 1) * self.dilation
-        first = min((self.padding - reach) // self.stride, 0)
+        first = min(-((reach - self.padding) // self.stride), 0)
         last = max((self.stride - 1 + self.padding) // self.stride, 0)
         blocks = max(-(-cells // self.stride), line.extent)
         return _Overlap(self, -first, last, last + blocks - line.extent, blocks * self.stride - cells)
