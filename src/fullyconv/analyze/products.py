@@ -36,7 +36,7 @@ def multiply_fields(node: Node, op: Contract, fields: list[Field], build: Build)
 
     What both have and the result keeps may be anything: there each cell, or each of its channels, meets its like.
     All other axes must be channels. Refused: a sum over rows, columns or the batch, or all pairs of them, which mixes
-    the cells of a window.
+    the cells of a window; all pairs of the cells of a block, which would spread the windows by whole blocks.
 
     Args:
         node: the node that multiplies.
@@ -57,6 +57,8 @@ def multiply_fields(node: Node, op: Contract, fields: list[Field], build: Build)
         return Refusal("sums over an axis that only one of two values has")
     if any(value.is_spread for value in met) or not _is_cell_by_cell(first, second, (shared, inner), own):
         return Refusal("may mix the values of a whole window")
+    if any(factor.is_folded for factor in (*first.gather(own[0]), *second.gather(own[1]))):
+        return Refusal("mixes the cells of a block")
     rows, columns = ("".join(letter for letter in op.result if letter in letters) for letters in own)
     orders = first.gather(shared + rows + inner), second.gather(shared + inner + columns)
     ready = [build.arrange_channels(node, value, order) for value, order in zip(met, orders, strict=True)]

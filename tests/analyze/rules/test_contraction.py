@@ -32,6 +32,12 @@ def multiply_images(x: torch.Tensor) -> torch.Tensor:
     return x.mean((1, 2)).flatten(1)
 
 
+def mix_blocks(x: torch.Tensor) -> torch.Tensor:
+    """Attention within blocks of 2 x 2 cells, without weights."""
+    blocks = x.reshape(-1, 6, 4, 2, 3, 2).permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+    return ((blocks @ blocks.mT).softmax(-1) @ blocks).flatten(1)
+
+
 def flat(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1)
 
@@ -97,6 +103,25 @@ ACCEPTED = {
         4,
         {},
     ),
+    "a part of the channels": (
+        lambda x, p: torch.einsum("nabhw,kb->nakhw", x.view(-1, 2, 3, 8, 6), p.w).flatten(1),
+        480,
+        constant(5, 3),
+    ),
+    "the other part of the channels": (
+        lambda x, p: pooled(torch.einsum("nabhw,ka->nkbhw", x.view(-1, 2, 3, 8, 6), p.w).relu().flatten(1, 2)),
+        15,
+        constant(5, 2),
+    ),
+    "the channels of two axes of three": (
+        lambda x, p: pooled(
+            torch.einsum("nabchw,ack->nkbhw", torch.cat([x, x.relu()], 1).view(-1, 2, 3, 2, 8, 6), p.w)
+            .relu()
+            .flatten(1, 2)
+        ),
+        15,
+        constant(2, 2, 5),
+    ),
     "a plain sum": (lambda x: torch.einsum("nchw->nc", x), 6, {}),
     "a permutation": (lambda x: torch.einsum("nchw->nhwc", x).mean((1, 2)), 6, {}),
     "a 1-D convolution of cells": (lambda x, c: c(x.flatten(2)).amax(2), 5, {"c": nn.Conv1d(6, 5, 1)}),
@@ -115,6 +140,7 @@ REFUSED = {
         "may mix the values of a whole window",
     ),
     "cells with cells": (lambda x: (x @ x.mT).flatten(1), 6 * 64, {}, "may mix the values of a whole window"),
+    "cells of a block with each other": (mix_blocks, 288, {}, "mixes the cells of a block"),
     "rows with columns": (
         lambda x: torch.einsum("nchw,ncwh->nhw", x[:, :, :6], x[:, :, :6]).flatten(1),
         36,
@@ -137,12 +163,6 @@ REFUSED = {
     "a sum beside the product": (multiply("nchw,dc->ndw", flat), 30, constant(5, 6), "sums over one that only one has"),
     "a constant summed": (multiply("nchw,dcz->ndhw"), 5, constant(5, 6, 2), "sums over one that only one has"),
     "weights of positions": (multiply("nchw,hw->nc", flat), 6, constant(8, 6), "reads a part of the channels"),
-    "a part of the channels": (
-        lambda x, p: torch.einsum("nabhw,kb->nakhw", x.view(-1, 2, 3, 8, 6), p.w).flatten(1),
-        480,
-        constant(5, 3),
-        "reads a part of the channels",
-    ),
     "flattened maps joined": (
         lambda x, p: torch.einsum("nf,kf->nk", torch.cat([x[:, :, ::2].flatten(1), x.flatten(1)], 1), p.w),
         5,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import Axis, flatten
+from fullyconv.analyze.factors import Axis, Kind, flatten, select
 from fullyconv.analyze.fields import Field, Refusal
 from fullyconv.analyze.products import multiply_fields
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
@@ -76,5 +76,5 @@ def _arrange(product: Field, sizes: Sizes, axes: Named, result: str, build: Buil
     """Returns the product with its outputs, which are one axis at the end, where the result has them."""
     named = dict(zip((letter for letter in axes if letter in result), product.axes[:-1], strict=True))
     new = {letter: build.make_channel(sizes[letter]) for letter in result if letter not in axes}
-    channels = flatten(tuple(new.values()))
+    channels = (*select(flatten(product.axes[:-1]), Kind.CHANNEL), *flatten(tuple(new.values())))
     return replace(product, axes=tuple((named | new)[letter] for letter in result), channels=channels)
