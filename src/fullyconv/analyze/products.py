@@ -12,6 +12,8 @@ from fullyconv.analyze.rearrangement import MultiplyMatrices
 from fullyconv.analyze.spans import describe_axis
 from fullyconv.graph import Contract, Node
 
+_MIXES = "may mix the values of a whole window"
+
 
 @dataclass(frozen=True, slots=True)
 class _Side:
@@ -44,6 +46,8 @@ def multiply_fields(node: Node, op: Contract, fields: list[Field], build: Build)
         fields: both.
         build: records the steps.
     """
+    if len({value.extent for value in fields}) > 1:
+        return Refusal(_MIXES)
     met = build.meet(node, fields)
     if isinstance(met, Refusal):
         return met
@@ -56,7 +60,7 @@ def multiply_fields(node: Node, op: Contract, fields: list[Field], build: Build)
     if any(summed_alone):
         return Refusal("sums over an axis that only one of two values has")
     if any(value.is_spread for value in met) or not _is_cell_by_cell(first, second, (shared, inner), own):
-        return Refusal("may mix the values of a whole window")
+        return Refusal(_MIXES)
     if any(factor.is_folded for factor in (*first.gather(own[0]), *second.gather(own[1]))):
         return Refusal("mixes the cells of a block")
     rows, columns = ("".join(letter for letter in op.result if letter in letters) for letters in own)

@@ -157,7 +157,7 @@ REFUSED = {
         lambda x: pooled(torch.einsum("nchw,nc->nhw", x, pooled(x))[:, None]),
         1,
         {},
-        "meets the map that it came from",
+        "may mix the values of a whole window",
     ),
     "a scale of each channel": (multiply("nchw,c->nchw"), 6, constant(6), "keeps an axis that both have"),
     "a sum beside the product": (multiply("nchw,dc->ndw", flat), 30, constant(5, 6), "sums over one that only one has"),

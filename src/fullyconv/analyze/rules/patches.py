@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 from fullyconv.analyze.build import Build, count_channels
 from fullyconv.analyze.factors import Kind, flatten, select
@@ -14,17 +13,19 @@ from fullyconv.analyze.geometry import Line, Sliding
 from fullyconv.analyze.plan import CropMap
 from fullyconv.analyze.rearrangement import Taps, UnfoldMap
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
-from fullyconv.graph import Conv, Node, Opaque, Pair
+from fullyconv.graph import Conv, Node, Pair
+from fullyconv.patches import Overlap, Patches
 
 
-@rule("aten.im2col")
+@rule(Patches)
 def carry_patches(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Each place of a kernel becomes a column of the values that it covers: a convolution that picks them.
 
     Channels, then the kernel's rows and columns, are channels; rows and columns of the map become one axis.
     Refused: axes that are not `(N, C, H, W)`; padding after the head began.
     """
-    rows, columns = _read_axes(node)
+    assert isinstance(node.op, Patches)
+    rows, columns = _read_axes(node.op)
     field = build.prepare_map(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
@@ -46,7 +47,7 @@ def carry_patches(node: Node, inputs: Inputs, build: Build) -> Outcome:
     return (replace(field, tensor=tensor, axes=(batch, inner, (*y, *x)), channels=inner, y=lines[0], x=lines[1]),)
 
 
-@rule("aten.col2im")
+@rule(Overlap)
 def carry_overlap(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """The reverse adds up columns of values where their places overlap.
 
@@ -55,11 +56,13 @@ def carry_overlap(node: Node, inputs: Inputs, build: Build) -> Outcome:
     Refused: columns of another number than the places on the output, or not in their order; cells smaller than a
     pixel; places that overlap after the head began.
     """
-    rows, columns = _read_axes(node)
+    op = node.op
+    assert isinstance(op, Overlap)
+    rows, columns = _read_axes(op.patches)
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
-    height, width = dict(node.op.attributes)["output_size"]  # type: ignore[attr-defined]
+    height, width = op.size
     if not _holds_columns(field, (rows.slide().count(height), columns.slide().count(width))):
         return Refusal("adds up columns that are not those of a map in their order")
     return _add_up(node, field, (rows.overlap(field.y, height), columns.overlap(field.x, width)), build)
@@ -169,9 +172,6 @@ def _holds_columns(field: Field, places: Pair) -> bool:
     )
 
 
-def _read_axes(node: Node) -> tuple[_Axis, _Axis]:
-    assert isinstance(node.op, Opaque)
-    attributes: dict[str, Any] = dict(node.op.attributes)
-    names = ("kernel_size", "dilation", "padding", "stride")
-    rows, columns = (_Axis(*(attributes[name][place] for name in names)) for place in (0, 1))
+def _read_axes(op: Patches) -> tuple[_Axis, _Axis]:
+    rows, columns = (_Axis(*numbers) for numbers in zip(op.kernel, op.dilation, op.padding, op.stride, strict=True))
     return rows, columns
