@@ -51,7 +51,7 @@ def test_a_partition_and_its_reverse() -> None:
 
 
 def test_patches_as_columns_and_back() -> None:
-    """Columns hold the cells of the map, and lie at the steps of the kernel; a layer over whole columns leaves those."""
+    """Columns hold the cells of the map and lie at the steps of the kernel; a layer over whole columns leaves those."""
     start, patches = make_nominal(MAP, (4, 4)), Patches((3, 2), (1, 1), (1, 0), (2, 3))
     columns = run(patches, start, MAP, (2, 36, 16))
     assert columns.stride == (4, 4)
