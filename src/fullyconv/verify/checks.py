@@ -14,6 +14,7 @@ from fullyconv.grid import Pair
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.comparison import Guarantee, Pairing
+from fullyconv.verify.conditioning import measure_conditioning
 from fullyconv.verify.cut import SplitError
 from fullyconv.verify.duplicate import copy_network, is_onnx_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
@@ -26,6 +27,7 @@ from fullyconv.verify.references import answer_crops, answer_patches, pad_to_str
 from fullyconv.verify.samples import Sample
 from fullyconv.verify.splits import MapAxes
 from fullyconv.verify.subject import Subject, run_dense
+from fullyconv.verify.verdict import is_near
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +65,14 @@ class Findings:
         fidelity: distances.
         notes: what could not be checked.
         rounds_within: whether the original makes coarser numbers within its forward.
+        unrest: how far references move with their pixels' rounding, by the keys of pairings that are far apart.
     """
 
     pairings: list[Pairing] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rounds_within: bool = False
+    unrest: dict[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +174,10 @@ def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
     cells = tuple((image, 0, 0) for image in range(len(sample.images)))
     run = _run(bench, sample, cells, bench.as_used)
     answers = bench.original.answer(sample.images)
-    findings.pairings.extend(_pair("window", run, answers))
+    pairings = list(_pair("window", run, answers))
+    findings.pairings.extend(pairings)
+    if bench.original.dtype == torch.float32 and not all(map(is_near, pairings)):
+        findings.unrest = measure_conditioning(bench.original, sample, answers, pairings)
     findings.notes.extend(_compare_activations(run, answers))
 
 
