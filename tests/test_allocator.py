@@ -1,11 +1,11 @@
 import subprocess
 import sys
 
-from fullyconv.runtime.allocator import keep_freed_memory, measure_resident_bytes, release_freed_memory
+from fullyconv.allocator import keep_freed_memory, measure_resident_bytes, release_freed_memory
 
 RELEASING = """
 import torch
-from fullyconv.runtime.allocator import keep_freed_memory, measure_resident_bytes, release_freed_memory
+from fullyconv.allocator import keep_freed_memory, measure_resident_bytes, release_freed_memory
 keep_freed_memory()
 before = measure_resident_bytes()
 torch.ones(32 * 2**20)
@@ -19,7 +19,7 @@ print((kept - measure_resident_bytes()) >> 20)
 
 CODE = """
 import resource, torch
-from fullyconv.runtime.allocator import keep_freed_memory
+from fullyconv.allocator import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
 def touch(megabytes):
