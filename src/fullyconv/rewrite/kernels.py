@@ -85,9 +85,14 @@ def _cut_filters(weight: Weight, read: Read) -> Iterator[tuple[int, Floats]]:
 
 
 def _fold_bins(filters: Floats, bins: tuple[Pair, Pair]) -> Floats:
-    # score = W . (Ay . map . Ax'), so the kernel is Ay' . W . Ax
+    """Returns the kernel `Ay' . W . Ax` of filters `W`, because score = W . (Ay . map . Ax')."""
     rows, columns = (make_bins(number, cells) for number, cells in bins)
-    return cast(Floats, np.einsum("kcij,iy,jx->kcyx", filters, rows, columns))
+    taps = np.ascontiguousarray(filters.transpose(2, 3, 0, 1))
+    made = np.zeros((rows.shape[1], columns.shape[1], *filters.shape[:2]))
+    for row, y in np.argwhere(rows):  # a cell is in few bins
+        for column, x in np.argwhere(columns):
+            made[y, x] += taps[row, column] * rows[row, y] * columns[column, x]
+    return made.transpose(2, 3, 0, 1)
 
 
 def make_bins(bins: int, cells: int) -> Floats:
