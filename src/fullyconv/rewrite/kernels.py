@@ -18,7 +18,7 @@ Read = Callable[[str], NDArray[np.generic]]
 
 # A block of filters is computed in float64 at a time. The first fully connected layer may be most of a network, and in
 # float64 as a whole, before and after, it took four times its own memory.
-_BLOCK_VALUES = 2**20
+_BLOCK_VALUES = 2**17
 
 
 def make_weight(weight: Weight, read: Read) -> NDArray[np.generic]:
