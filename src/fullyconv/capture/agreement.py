@@ -16,6 +16,7 @@ from fullyconv.capture.torch_export import CapturedModel, evaluate
 from fullyconv.errors import FollowError
 
 
+@releases_memory
 def check_agreement(captured: CapturedModel, module: nn.Module) -> Run:
     """Returns what the module gives on windows of two contrasts, if the graph gives the same up to its rounding.
 

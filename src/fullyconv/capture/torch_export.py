@@ -13,7 +13,6 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from fullyconv.allocator import releases_memory
 from fullyconv.capture.aten_arrangements import ARRANGEMENTS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
 from fullyconv.capture.aten_products import PRODUCTS
@@ -99,7 +98,6 @@ def free_batch(captured: CapturedModel, module: nn.Module) -> CapturedModel:
     return replace(captured, calls=calls, rebatchable=True)
 
 
-@releases_memory
 def evaluate(captured: CapturedModel, image: torch.Tensor, names: tuple[str, ...]) -> tuple[torch.Tensor, ...]:
     """Returns values of the graph by name, computed by the original calls.
 
