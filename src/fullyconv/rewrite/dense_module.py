@@ -39,7 +39,8 @@ class DenseModule(GridModule):
 
     program: Program
     weight_names: tuple[str, ...]
-    _owners: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    _layers: tuple[tuple[str, str, str], ...]
+    _places: tuple[tuple[str, str, str], ...]
     _last_uses: tuple[tuple[str, ...], ...]
     route: Route | None
     fragment_bytes: int
@@ -48,7 +49,8 @@ class DenseModule(GridModule):
         """Takes a program and its weights, which are not copied."""
         super().__init__(program)
         self.weight_names = tuple(weights)
-        self._owners = _group_by_owner(weights)
+        self._places = tuple(map(_split_path, weights))
+        self._layers = _list_layers(self._places)
         for name, tensor in weights.items():
             _register(self, name, tensor, is_parameter=name in parameters)
         self._last_uses = _find_last_uses(program)
@@ -109,9 +111,11 @@ class DenseModule(GridModule):
     def list_weights(self) -> Tensors:
         """Returns all parameters and buffers by their whole names."""
         weights: Tensors = {}
-        for owner, names in self._owners:
-            layer = self.get_submodule(owner)
-            weights.update((name, getattr(layer, last)) for name, last in names)
+        layers: dict[str, Any] = {"": self}
+        for path, parent, last in self._layers:
+            layers[path] = layers[parent]._modules[last]
+        for name, owner, last in self._places:
+            weights[name] = getattr(layers[owner], last)
         return weights
 
     def get_weight(self, name: str) -> torch.Tensor:
@@ -142,13 +146,19 @@ def _register(module: nn.Module, name: str, tensor: torch.Tensor, *, is_paramete
         module.register_buffer(last, tensor)
 
 
-def _group_by_owner(names: Iterable[str]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Returns for each layer its weights, by their whole names and their last ones: layers take longest to find."""
-    owners: dict[str, list[tuple[str, str]]] = {}
-    for name in names:
-        owner, _, last = name.rpartition(".")
-        owners.setdefault(owner, []).append((name, last))
-    return tuple((owner, tuple(pairs)) for owner, pairs in owners.items())
+def _split_path(path: str) -> tuple[str, str, str]:
+    """Returns a path with the layer that owns its end, and its last name."""
+    owner, _, last = path.rpartition(".")
+    return path, owner, last
+
+
+def _list_layers(places: Iterable[tuple[str, str, str]]) -> tuple[tuple[str, str, str], ...]:
+    """Returns each layer on the way to a weight once, with its path split, those that own others first."""
+    paths: dict[str, None] = {}
+    for _, owner, _ in places:
+        names = owner.split(".") if owner else []
+        paths.update(dict.fromkeys(".".join(names[: end + 1]) for end in range(len(names))))
+    return tuple(map(_split_path, paths))
 
 
 def _find_last_uses(program: Program) -> tuple[tuple[str, ...], ...]:

@@ -107,23 +107,25 @@ class InterleavedRun:
         """
         tensors = {**self.weights, name: images}
         phases = {name: WHOLE}
-        ran = 0
+        ran, batch = 0, int(images.shape[0])
         for passage in self.passages:
-            self._run_passage(passage, tensors, len(images))
+            self._run_passage(passage, tensors, batch)
             ran += 1
-            phases.update(dict.fromkeys(passage.makes, passage.phases))
-            for unused in passage.last_uses - self.ends:
-                del tensors[unused], phases[unused]
+            for made in passage.makes:
+                phases[made] = passage.phases
+            for unused in passage.last_uses:
+                if unused not in self.ends:
+                    del tensors[unused], phases[unused]
             if passage.splits and sum(_measure(tensors[name]) for name in phases) > self.group_bytes:
                 break
         return ran, {name: Interleaved(tensors[name], phases[name]) for name in phases}
 
     def _run_passage(self, passage: Passage, tensors: dict[str, Tensor], batch: int) -> None:
-        read = [tensors[name] for name in passage.reads]
-        if len(read) > 1:
+        read = [tensors[name] for name in passage.reads] if len(passage.reads) > 1 else []
+        if read:  # branches may differ by a cell at the end
             tensors.update(zip(passage.reads, trim(read), strict=True))
         run_instructions(passage.instructions, tensors, batch)
-        if len(read) > 1:
+        if read:
             tensors.update(zip(passage.reads, read, strict=True))
         for name in passage.between:
             del tensors[name]
