@@ -9,7 +9,6 @@ import fullyconv
 from fullyconv.verify.comparison import Pairing
 from fullyconv.verify.conditioning import measure_conditioning
 from fullyconv.verify.original import Original
-from fullyconv.verify.samples import Sample
 from fullyconv.verify.verdict import judge_all
 
 WINDOW = (6, 5)
@@ -34,11 +33,10 @@ def measure(share: float) -> dict[tuple[str, ...], float]:
     torch.manual_seed(0)
     windows = torch.randn(4, 1, *WINDOW)
     original = Original(Restless(share).eval(), windows, torch.float32)
-    answers = original.answer(windows)
-    scores = answers["scores"].scores
+    scores = original.answer(windows)["scores"].scores
     cells = tuple((image, 0, 0) for image in range(4))
     pairing = Pairing("window", "scores", "scores", "windows", WINDOW, cells, scores, scores)
-    return measure_conditioning(original, Sample("windows", windows), answers, [pairing])
+    return measure_conditioning(original.answer, windows, [pairing])
 
 
 def test_what_takes_large_numbers_from_one_another_moves():

@@ -6,35 +6,32 @@ those that it was made for may enlarge rounding a million times, by another fact
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.comparison import Pairing, measure_noise
-from fullyconv.verify.halves import Reference
 from fullyconv.verify.outputs import drop_ones
-from fullyconv.verify.samples import Sample
 
 _RUNS = 5
 
 
 def measure_conditioning(
-    original: Reference, sample: Sample, answers: Mapping[str, Answer], pairings: list[Pairing]
+    answer: Callable[[Tensor], Mapping[str, Answer]], images: Tensor, pairings: Sequence[Pairing]
 ) -> dict[tuple[str, ...], float]:
     """Returns for each pairing, by its key, how far its reference moves at most, relative to its largest value.
 
     Args:
-        original: the reference, in float32.
-        sample: windows.
-        answers: what it gives for them.
-        pairings: what its answers are compared in.
+        answer: gives the references for images, in float32.
+        images: `(N, C, H, W)`.
+        pairings: what the references are compared in.
     """
     generator = torch.Generator().manual_seed(0)
-    moved = [original.answer(_move(sample.images, generator)) for _ in range(_RUNS)]
+    first, *moved = (answer(_move(images, generator) if run else images) for run in range(_RUNS + 1))
     return {
-        pairing.key(): max(_measure(one.get(pairing.output), answers.get(pairing.output), pairing) for one in moved)
+        pairing.key(): max(_measure(one.get(pairing.output), first.get(pairing.output), pairing) for one in moved)
         for pairing in pairings
     }
 
