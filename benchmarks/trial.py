@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from classifiers import Case, Classifier
-from classifiers.weights import randomise
+from classifiers.weights import LEAST_VARIATION, randomise
+from cold_start import load_libraries, run_on_windows
 from memory import watch_growth
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,6 +39,9 @@ _BOTH = (torch.float64, torch.float32)
 # Logits of two images that differ by less say nothing about a conversion.
 _LEAST_DIFFERENCE = 1e-3
 
+# Of a signal; see randomise.
+_LEAST_VARIATIONS = (LEAST_VARIATION, LEAST_VARIATION / 10, LEAST_VARIATION / 100)
+
 
 # Where the original's own scores in float32 and in float64 are further apart, its weights make differences of large
 # numbers, and rounding decides what comes out: nothing can be said about a conversion. Trained networks do not.
@@ -63,13 +67,8 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
     """Returns the row of a classifier; whatever goes wrong is in it."""
     row: dict[str, Any] = {"suite": case.suite, "name": case.name, "quick": settings.quick, "outcome": "not made"}
     try:
-        torch.manual_seed(settings.seed)
-        classifier = case.make()
-        row |= _describe(classifier)
-        images = draw_images(classifier.channels, classifier.window, settings.seed)
-        row["outcome"] = "invalid"
-        randomise(classifier.module, images, settings.seed)
-        row["liveliness"] = _measure_liveliness(classifier.module, images)
+        load_libraries()
+        classifier, images = _make_lively(case, row, settings.seed)
         if not row["liveliness"] > _LEAST_DIFFERENCE:
             return row | {"message": f"two images give the same scores up to {row['liveliness']:.1e}"}
         row["outcome"] = "conversion failed"
@@ -80,6 +79,23 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
         trace = traceback.format_exception(error)
         row |= {"message": f"{type(error).__name__}: {error}"[:600], "trace": "".join(trace)[-2500:]}
     return row
+
+
+def _make_lively(case: Case, row: dict[str, Any], seed: int) -> tuple[Classifier, Tensor]:
+    """Returns a classifier with weights under which its scores differ, as far as that is possible, and images.
+
+    Where what images have in common drowns their differences, layer after layer, more of it is taken away.
+    """
+    for least_variation in _LEAST_VARIATIONS:
+        torch.manual_seed(seed)
+        classifier = case.make()
+        row |= _describe(classifier) | {"outcome": "invalid"}
+        images = draw_images(classifier.channels, classifier.window, seed)
+        randomise(classifier.module, images, seed, least_variation=least_variation)
+        row["liveliness"] = _measure_liveliness(classifier.module, images)
+        if row["liveliness"] > _LEAST_DIFFERENCE:
+            break
+    return classifier, images
 
 
 def _describe(classifier: Classifier) -> dict[str, Any]:
@@ -108,14 +124,17 @@ def _measure_liveliness(module: nn.Module, images: Tensor) -> float:
 
 
 def _convert(classifier: Classifier, row: dict[str, Any]) -> DenseModel:
+    with watch_growth() as own:
+        run_on_windows(classifier, 2)
     start = time.perf_counter()
-    with watch_growth() as growth:  # beyond the module itself, which has been run at its window
+    with watch_growth() as growth:  # beyond the module itself, which has been run, and the libraries, which are loaded
         dense = fullyconv.convert(classifier.module, classifier.window)
     tensors = [*classifier.module.parameters(), *classifier.module.buffers()]
     report = dense.report
     row |= {
         "convert_s": time.perf_counter() - start,
         "convert_bytes": growth.bytes,
+        "run_bytes": own.bytes,
         "weights_bytes": sum(tensor.nbytes for tensor in tensors),
         "tier": report.tier,
         "guarantee": report.guarantee,
