@@ -60,10 +60,12 @@ def odd_outlook() -> nn.Module:
 
 
 def patches() -> nn.Module:
-    """Patches side by side, a bilinear form of each with another, and patches that overlap; all without padding."""
+    """Patches side by side, products of matrices, a part of the channels, overlapping patches; all without padding."""
 
-    def run(x: torch.Tensor, a: nn.Module, mix: nn.Module, b: nn.Module, fc: nn.Module) -> torch.Tensor:
-        x = torch.tanh(a(x))
+    def run(
+        x: torch.Tensor, a: nn.Module, part: nn.Module, mix: nn.Module, b: nn.Module, fc: nn.Module
+    ) -> torch.Tensor:
+        x = torch.tanh(part(a(x).unflatten(1, (2, 2)).movedim(2, -1)).movedim(-1, 2).flatten(1, 2))
         h, w = x.shape[2:]
         columns = mix(F.unfold(x, 2, stride=2).transpose(1, 2)).transpose(1, 2)
         form = torch.einsum("naij,nbij->nabij", x[:, :2], torch.tanh(x[:, 2:4])).flatten(1, 2)
@@ -71,6 +73,5 @@ def patches() -> nn.Module:
         columns = F.unfold(x, (3, 2), dilation=(1, 2), stride=2)
         return fc(b(columns.unflatten(2, ((h - 3) // 2 + 1, (w - 3) // 2 + 1))).relu().flatten(1))
 
-    return Arranged(
-        run, a=nn.Conv2d(3, 4, 3, 2), mix=nn.Linear(16, 16), b=nn.Conv2d(48, 5, 2), fc=nn.Linear(5 * 3 * 5, 4)
-    )  # fmt: skip
+    parts = {"a": nn.Conv2d(3, 4, 3, 2), "part": nn.Linear(2, 2), "mix": nn.Linear(16, 16), "b": nn.Conv2d(48, 5, 2)}
+    return Arranged(run, **parts, fc=nn.Linear(5 * 3 * 5, 4))

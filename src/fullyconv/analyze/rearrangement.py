@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -48,6 +49,11 @@ class Taps:
     shape: Shape
     ones: tuple[int, ...]
     groups: int
+
+    @property
+    def count(self) -> int:
+        """How many numbers the kernel has."""
+        return self.groups * prod(self.shape)
 
     def make(self) -> NDArray[np.float64]:
         """Returns the kernel `(groups * K, C, kh, kw)`.

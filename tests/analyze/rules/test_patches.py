@@ -44,6 +44,9 @@ REFUSED = {
         lambda x: pooled(F.fold(F.unfold(x, 2, stride=2), (6, 8), 2, stride=2)), 6, {},
         "not those of a map in their order",
     ),
+    "large patches that overlap": (
+        lambda x: F.unfold(x.repeat(1, 3000, 1, 1), (7, 5)).mean((1, 2), keepdim=True).flatten(1), 1, {}, "too large",
+    ),
     "finer than pixels": (
         lambda x: pooled(F.fold(x[:, :1].expand(-1, 9, -1, -1).flatten(2), (24, 18), 3, stride=3)), 1, {},
         "smaller than a pixel",

@@ -8,7 +8,7 @@ from math import prod
 from fullyconv.analyze.build import Build, count_channels
 from fullyconv.analyze.factors import Kind, flatten, select
 from fullyconv.analyze.fields import Field, Refusal, make_map_axes
-from fullyconv.analyze.folding import refine_lines
+from fullyconv.analyze.folding import fold_map, refine_lines, unfold_map
 from fullyconv.analyze.geometry import Line, Sliding
 from fullyconv.analyze.plan import CropMap
 from fullyconv.analyze.rearrangement import Taps, UnfoldMap
@@ -16,13 +16,20 @@ from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.graph import Conv, Node, Pair
 from fullyconv.patches import Overlap, Patches
 
+# A kernel has a number for each pair of its places and each channel: so many are 64 MB.
+_MOST_TAPS = 1 << 24
+_TOO_LARGE = "its patches overlap and are too large to be picked by a convolution"
+
 
 @rule(Patches)
 def carry_patches(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """Each place of a kernel becomes a column of the values that it covers: a convolution that picks them.
+    """Each place of a kernel becomes a column of the values that it covers.
+
+    1. Side by side: blocks of cells become channels.
+    2. Else: a convolution that picks the values.
 
     Channels, then the kernel's rows and columns, are channels; rows and columns of the map become one axis.
-    Refused: axes that are not `(N, C, H, W)`; padding after the head began.
+    Refused: axes that are not `(N, C, H, W)`; padding after the head began; large kernels that overlap.
     """
     assert isinstance(node.op, Patches)
     rows, columns = _read_axes(node.op)
@@ -31,30 +38,43 @@ def carry_patches(node: Node, inputs: Inputs, build: Build) -> Outcome:
         return field
     if field.is_spread:
         return Refusal("its kernel reaches beside a statistic of the window")
+    if rows.tiles and columns.tiles:
+        laid = fold_map(node, field, (build.make_channel(rows.kernel), build.make_channel(columns.kernel)), build)
+    else:
+        picked = _pick_values(node, field, (rows, columns), build)
+        if isinstance(picked, Refusal):
+            return picked
+        laid = picked
+    batch, _, y, x = make_map_axes(field.axes[0], (), laid.extent)
+    return (laid.with_axes((batch, laid.channels, (*y, *x))),)
+
+
+def _pick_values(node: Node, field: Field, axes: tuple[_Axis, _Axis], build: Build) -> Field | Refusal:
+    rows, columns = axes
     lines = build.slide(node, field, (rows.slide(), columns.slide()))
     if isinstance(lines, Refusal):
         return lines
-    kernel, channels = (rows.kernel, columns.kernel), count_channels(field)
-    taps = Taps(
-        (prod(kernel), 1, *kernel), tuple(place * prod(kernel) + place for place in range(prod(kernel))), channels
-    )
+    kernel, channels, places = (rows.kernel, columns.kernel), count_channels(field), rows.kernel * columns.kernel
+    taps = Taps((places, 1, *kernel), tuple(place * places + place for place in range(places)), channels)
+    if taps.count > _MOST_TAPS:
+        return Refusal(_TOO_LARGE)
     padding = (rows.padding, rows.padding), (columns.padding, columns.padding)
     conv = Conv((rows.stride, columns.stride), padding, (rows.dilation, columns.dilation), channels)
     tensor = build.emit(node, conv, (field.tensor,), (taps, None))
     inner = (*field.channels, *build.make_channel(kernel[0]), *build.make_channel(kernel[1]))
-    size = lines[0].extent, lines[1].extent
-    batch, _, y, x = make_map_axes(field.axes[0], (), size)
-    return (replace(field, tensor=tensor, axes=(batch, inner, (*y, *x)), channels=inner, y=lines[0], x=lines[1]),)
+    return replace(field, tensor=tensor, channels=inner, y=lines[0], x=lines[1])
 
 
 @rule(Overlap)
 def carry_overlap(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """The reverse adds up columns of values where their places overlap.
 
-    Each cell becomes as many as the stride says: a convolution adds what belongs to each of them, they are laid out
-    as cells, and what is beyond the output's size is cut off.
+    1. Side by side: channels become blocks of cells.
+    2. Else each cell becomes as many as the stride says: a convolution adds what belongs to each of them, they are
+       laid out as cells, and what is beyond the output's size is cut off.
+
     Refused: columns of another number than the places on the output, or not in their order; cells smaller than a
-    pixel; places that overlap after the head began.
+    pixel; places that overlap after the head began; large kernels that overlap.
     """
     op = node.op
     assert isinstance(op, Overlap)
@@ -65,18 +85,27 @@ def carry_overlap(node: Node, inputs: Inputs, build: Build) -> Outcome:
     height, width = op.size
     if not _holds_columns(field, (rows.slide().count(height), columns.slide().count(width))):
         return Refusal("adds up columns that are not those of a map in their order")
-    return _add_up(node, field, (rows.overlap(field.y, height), columns.overlap(field.x, width)), build)
+    made = _add_up(node, field, (rows.overlap(field.y, height), columns.overlap(field.x, width)), build)
+    if isinstance(made, Refusal):
+        return made
+    return (made.with_axes(make_map_axes(field.axes[0], made.channels, made.extent)),)
 
 
-def _add_up(node: Node, field: Field, overlaps: tuple[_Overlap, _Overlap], build: Build) -> Outcome:
+def _add_up(node: Node, field: Field, overlaps: tuple[_Overlap, _Overlap], build: Build) -> Field | Refusal:
     rows, columns = overlaps
+    kept = build.make_channel(count_channels(field) // (rows.axis.kernel * columns.axis.kernel))
+    if rows.is_tiled and columns.is_tiled:
+        inner = build.make_channel(rows.axis.kernel), build.make_channel(columns.axis.kernel)
+        return unfold_map(node, replace(field, channels=(*kept, *inner[0], *inner[1])), inner, build)
     lines = build.slide(node, field, (rows.slide(), columns.slide()))
     lines = lines if isinstance(lines, Refusal) else refine_lines(lines, (rows.axis.stride, columns.axis.stride))
     if isinstance(lines, Refusal):
         return lines
-    channels = count_channels(field) // (rows.axis.kernel * columns.axis.kernel)
+    channels = prod(factor.size for factor in kept)
     padding = (rows.before, rows.after), (columns.before, columns.after)
     taps = _make_taps(rows, columns, channels)
+    if taps.count > _MOST_TAPS:
+        return Refusal(_TOO_LARGE)
     tensor = build.emit(node, Conv((1, 1), padding, (1, 1), channels), (field.tensor,), (taps, None))
     block = rows.axis.stride, columns.axis.stride
     if block != (1, 1):
@@ -84,9 +113,7 @@ def _add_up(node: Node, field: Field, overlaps: tuple[_Overlap, _Overlap], build
     if (rows.rest, columns.rest) != (0, 0):
         tensor = build.emit(node, CropMap((0, 0), (rows.rest, columns.rest), (1, 1)), (tensor,))
         lines = lines[0].slide(Sliding(after=-rows.rest)), lines[1].slide(Sliding(after=-columns.rest))
-    kept = build.make_channel(channels)
-    axes = make_map_axes(field.axes[0], kept, (lines[0].extent, lines[1].extent))
-    return (replace(field, tensor=tensor, axes=axes, channels=kept, y=lines[0], x=lines[1]),)
+    return replace(field, tensor=tensor, channels=kept, y=lines[0], x=lines[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +124,11 @@ class _Axis:
     dilation: int
     padding: int
     stride: int
+
+    @property
+    def tiles(self) -> bool:
+        """Whether its places lie side by side from the first cell on."""
+        return (self.kernel, self.dilation, self.padding) == (self.stride, 1, 0)
 
     def slide(self) -> Sliding:
         return Sliding((self.kernel - 1) * self.dilation + 1, self.stride, self.padding, self.padding)
@@ -136,6 +168,11 @@ class _Overlap:
     reach: int
     after: int
     rest: int
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether each cell is one value of one column."""
+        return self.axis.tiles and (self.after, self.rest) == (0, 0)
 
     def slide(self) -> Sliding:
         return Sliding(self.before + self.reach + 1, 1, self.before, self.after)
