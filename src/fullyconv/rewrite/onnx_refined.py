@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import gcd, prod
 
 import onnx_ir as ir
@@ -16,6 +17,7 @@ from fullyconv.refine.edges import Edge, find_edge
 from fullyconv.refine.lattice import Lattice, Split
 from fullyconv.refine.slides import find_slide
 from fullyconv.refine.stacks import Stack, Stacking
+from fullyconv.refine.surroundings import Kind
 from fullyconv.rewrite.onnx_algebra import OnnxAlgebra
 from fullyconv.rewrite.onnx_apply import OnnxWriter
 from fullyconv.rewrite.onnx_builder import TO_THE_END
@@ -138,7 +140,11 @@ class FragmentWriter(OnnxWriter):
             return self._fold(maps[0], op.block, factors)
         if isinstance(op, WindowPool) and op.ceil_mode and factors != (1, 1):
             maps, op = [self._reach(maps[0], edge)], replace(op, ceil_mode=False)
-        return self.lower(step, op, maps)
+        surround = None if read[0].is_whole else partial(self._surround, read[0], edge)
+        return self.lower(step, op, maps, surround)
+
+    def _surround(self, map_: Stack[ir.Value], edge: Edge, x: ir.Value, kind: Kind) -> ir.Value:
+        return self.stacking.surround(x, map_, edge, kind)
 
     def _find_kernel(self, step: Step) -> Pair:
         if not isinstance(step.op, Conv):
