@@ -37,7 +37,7 @@ class OnnxAlgebra:
 
     def count_up(self, size: ir.Value) -> ir.Value:  # noqa: D102 - see Algebra
         end = self.builder.add("Squeeze", [size, self.builder.numbers(0)])
-        return self.builder.add("Range", [self._make_one(0), end, self._make_one(1)])
+        return self.builder.add("Range", [self.builder.number(0), end, self.builder.number(1)])
 
     def join(self, parts: Sequence[ir.Value], axis: int) -> ir.Value:  # noqa: D102 - see Algebra
         return self.builder.add("Concat", parts, axis=axis) if len(parts) > 1 else parts[0]
@@ -85,7 +85,3 @@ class OnnxAlgebra:
 
     def _make(self, size: int | ir.Value) -> ir.Value:
         return self.builder.numbers(size) if isinstance(size, int) else size
-
-    def _make_one(self, number: int) -> ir.Value:
-        name = f"number:{number}"
-        return self.builder.add_weight(name, ir.tensor(np.array(number, np.int64), name=name))
