@@ -3,19 +3,19 @@
     python benchmarks/coverage.py run --results coverage.jsonl [PATTERN ...]
     python benchmarks/coverage.py table --results coverage.jsonl --output docs/coverage.md
 
-Needs requirements/coverage.txt. Each classifier is tried in a process of its own, one at a time.
+Needs requirements/coverage.txt. Each classifier is tried in a process of its own, one at a time, and once
+more converted in another one to see what that takes from a cold start.
 """
 
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
-from classifiers import of_timm, of_torchvision, of_transformers
+from classifiers import Case, of_timm, of_torchvision, of_transformers
+from cold_start import measure_cold, measure_libraries
 from coverage_table import VERSIONS, write_table
-from rows import add_results_option, add_run_options, describe_origin, load_rows, run_cases
-from trial import TrialSettings, try_case
+from rows import Row, add_results_option, add_run_options, describe_origin, load_rows, run_cases
 
 _SUITES = (of_torchvision, of_timm, of_transformers)
 
@@ -24,10 +24,17 @@ def main() -> None:
     options = _parse()
     cases = [case for suite in _SUITES for case in suite.list_cases()]
     if options.command == "run":
-        attempt = partial(try_case, settings=TrialSettings(quick=options.quick))
-        run_cases(cases, attempt, options, describe_origin(VERSIONS))
+
+        def attempt(case: Case) -> Row:
+            # Not before: the processes that measure a cold start are made of this one.
+            from trial import TrialSettings, try_case
+
+            return try_case(case, TrialSettings(quick=options.quick))
+
+        run_cases(cases, attempt, options, describe_origin(VERSIONS), beside=measure_cold)
     else:
-        write_table(load_rows(options.results), options.output, len(cases))
+        rows, libraries_bytes = load_rows(options.results), measure_libraries()
+        write_table(rows, options.output, listed=len(cases), libraries_bytes=libraries_bytes)
 
 
 def _parse() -> argparse.Namespace:

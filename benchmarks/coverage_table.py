@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +18,24 @@ VERSIONS = ("torch", "torchvision", "timm", "transformers")
 
 _TRIED = ("right", "rounding", "wrong", "conversion failed", "check failed", "crash", "too slow", "too large")
 _FAILED = _TRIED[1:]
+
+# By what their weights take: of a small classifier, the conversion's own objects are most.
+_SIZES = (
+    ("under 10 MB", 0, 10e6),
+    ("10 to 40 MB", 10e6, 40e6),
+    ("40 to 160 MB", 40e6, 160e6),
+    ("more", 160e6, float("inf")),
+)
+
+_MEMORY = """What a conversion takes, in MB: the weights, plus the process's peak above what it held with the classifier
+loaded and run once. Each pair of figures is the median and the most; "times" is the peak in weights. A conversion runs
+the classifier on two windows: "run" is what that alone takes, likewise with the weights, and no conversion takes less.
+
+The first conversion of a process loads and first uses what torch.export needs, the same for every classifier. "Cold"
+is such a first conversion, in a process that had loaded the classifiers' own libraries, which load part of that; in a
+process that had loaded torch alone, the first conversion of a tiny network takes {libraries:.0f} MB. The columns before
+"cold" are of processes that had converted a tiny network.
+"""
 
 _HEAD = """# Which classifiers convert
 
@@ -34,23 +52,23 @@ of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside:
 """
 
 
-def write_table(rows: Sequence[Row], output: Path, listed: int) -> None:
-    """Writes the page on what has been run so far of the `listed` classifiers.
+def write_table(rows: Sequence[Row], output: Path, *, listed: int, libraries_bytes: int) -> None:
+    """Writes the page on what has been run so far of the `listed` classifiers, and what libraries take.
 
     Its section on trained weights is written by exports.py and stays as it is.
     """
     trained = read_section(output, TRAINED)
     with write_whole(output) as path:
-        path.write_text("\n".join([*_write_page(rows, listed), *trained]).rstrip() + "\n")
+        path.write_text("\n".join([*_write_page(rows, listed, libraries_bytes), *trained]).rstrip() + "\n")
 
 
-def _write_page(rows: Sequence[Row], listed: int) -> Iterator[str]:
+def _write_page(rows: Sequence[Row], listed: int, libraries_bytes: int) -> Iterator[str]:
     rows = sorted(rows, key=lambda row: row["key"])
     yield _HEAD
     yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {describe_versions(rows, VERSIONS)}.\n"
     yield from _write_summary(rows)
     yield from _write_costs(rows)
-    yield from _write_memory(rows)
+    yield from _write_memory(rows, libraries_bytes)
     yield from _write_failures(rows)
     for suite in dict.fromkeys(row["suite"] for row in rows):
         yield from _write_suite(suite, [row for row in rows if row["suite"] == suite])
@@ -92,21 +110,26 @@ def _write_costs(rows: Sequence[Row]) -> Iterator[str]:
     yield ""
 
 
-def _write_memory(rows: Sequence[Row]) -> Iterator[str]:
+def _write_memory(rows: Sequence[Row], libraries_bytes: int) -> Iterator[str]:
     """Yields what converting took at its peak, the classifier itself included, beside what its weights take."""
-    measured = [(row["weights_bytes"], row["convert_bytes"]) for row in rows if row.get("weights_bytes")]
-    yield "## Memory of a conversion\n"
-    yield "The process's peak above what it held with the classifier loaded and run once, plus the weights.\n"
-    yield "| weights | classifiers | MB: median | most | times the weights: median | most |"
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for name, least, most in (("under 40 MB", 0, 40e6), ("40 to 160 MB", 40e6, 160e6), ("more", 160e6, float("inf"))):
-        found = [(weights, weights + grown) for weights, grown in measured if least <= weights < most]
+    yield f"## Memory of a conversion\n\n{_MEMORY.format(libraries=libraries_bytes / 1e6)}"
+    yield "| weights | classifiers | run | conversion | times | cold | times |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for name, least, most in _SIZES:
+        found = [row for row in rows if row.get("cold_bytes") and least <= row["weights_bytes"] < most]
         if found:
-            peaks, times = [peak / 1e6 for _, peak in found], [peak / weights for weights, peak in found]
-            megabytes = (f"{value:.0f}" for value in (median(peaks), max(peaks)))
-            ratios = (f"{value:.1f}" for value in (median(times), max(times)))
-            yield join_cells((name, len(found), *megabytes, *ratios))
+            kinds = ("run_bytes", "convert_bytes", "cold_bytes")
+            peaks = {kind: [(row["weights_bytes"] + row[kind]) / 1e6 for row in found] for kind in kinds}
+            yield join_cells((name, len(found), *_list_peaks(peaks, [row["weights_bytes"] / 1e6 for row in found])))
     yield ""
+
+
+def _list_peaks(peaks: Mapping[str, Sequence[float]], weights: Sequence[float]) -> Iterator[str]:
+    for kind, megabytes in peaks.items():
+        yield f"{median(megabytes):.0f}, {max(megabytes):.0f}"
+        if kind != "run_bytes":
+            times = [peak / own for peak, own in zip(megabytes, weights, strict=True)]
+            yield f"{median(times):.1f}, {max(times):.1f}"
 
 
 def _write_failures(rows: Sequence[Row]) -> Iterator[str]:

@@ -32,7 +32,12 @@ Kind = TypeVar("Kind", bound=Listed)
 
 
 def run_cases(
-    cases: Sequence[Kind], attempt: Callable[[Kind], Row], options: argparse.Namespace, origin: dict[str, str]
+    cases: Sequence[Kind],
+    attempt: Callable[[Kind], Row],
+    options: argparse.Namespace,
+    origin: dict[str, str],
+    *,
+    beside: Callable[[Kind], Row] | None = None,
 ) -> None:
     """Tries the cases that have no row yet, each in a process of its own, and appends their rows.
 
@@ -41,6 +46,7 @@ def run_cases(
         attempt: returns the row of a case; in the process of its own.
         options: of `add_run_options`.
         origin: what the figures depend on.
+        beside: returns more figures for a row that came to its end, in a process of its own too.
     """
     wanted = [case for case in cases if _is_wanted(case, options.patterns)]
     kept = {row["key"] for row in load_rows(options.results) if row["outcome"] not in options.again}
@@ -53,6 +59,9 @@ def run_cases(
             if case.key not in kept:
                 named = {"key": case.key, "suite": case.suite, "name": case.name}
                 row = named | run_apart(partial(attempt, case), limits) | origin
+                if beside is not None and row.get("convert_bytes") is not None:
+                    more = run_apart(partial(beside, case), limits)
+                    row = more | row  # how that ended is not how the case did
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 progress.print(summarise(row))

@@ -27,9 +27,9 @@ from slides import write_slide
 
 import fullyconv
 from fullyconv import DenseModel
+from fullyconv.allocator import keep_freed_memory
 from fullyconv.images.opening import describe_source
 from fullyconv.images.source import SourceSpec
-from fullyconv.runtime.allocator import keep_freed_memory
 from fullyconv.scan.driver import ScanOrder, run_scan
 from fullyconv.scan.engines import InProcess
 from fullyconv.scan.job import TileWork, read_pieces, score_pieces

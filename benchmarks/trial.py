@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from classifiers import Case, Classifier
 from classifiers.weights import randomise
+from cold_start import load_libraries, run_on_windows
 from memory import watch_growth
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,6 +64,7 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
     """Returns the row of a classifier; whatever goes wrong is in it."""
     row: dict[str, Any] = {"suite": case.suite, "name": case.name, "quick": settings.quick, "outcome": "not made"}
     try:
+        load_libraries()
         torch.manual_seed(settings.seed)
         classifier = case.make()
         row |= _describe(classifier)
@@ -108,14 +110,17 @@ def _measure_liveliness(module: nn.Module, images: Tensor) -> float:
 
 
 def _convert(classifier: Classifier, row: dict[str, Any]) -> DenseModel:
+    with watch_growth() as own:
+        run_on_windows(classifier, 2)
     start = time.perf_counter()
-    with watch_growth() as growth:  # beyond the module itself, which has been run at its window
+    with watch_growth() as growth:  # beyond the module itself, which has been run, and the libraries, which are loaded
         dense = fullyconv.convert(classifier.module, classifier.window)
     tensors = [*classifier.module.parameters(), *classifier.module.buffers()]
     report = dense.report
     row |= {
         "convert_s": time.perf_counter() - start,
         "convert_bytes": growth.bytes,
+        "run_bytes": own.bytes,
         "weights_bytes": sum(tensor.nbytes for tensor in tensors),
         "tier": report.tier,
         "guarantee": report.guarantee,

@@ -23,7 +23,7 @@ UNMADE = {"suite": "small", "key": "small/c", "name": "c", "outcome": "not made"
 
 
 def write(tmp_path: Path, *rows: dict[str, Any]) -> list[str]:
-    write_table(rows, tmp_path / "page.md", 9)
+    write_table(rows, tmp_path / "page.md", listed=9, libraries_bytes=120_400_000)
     return (tmp_path / "page.md").read_text().splitlines()
 
 
@@ -47,3 +47,14 @@ def test_what_is_wrong_stands_out(tmp_path: Path) -> None:
     lines = write(tmp_path, {**RIGHT, "outcome": "wrong", "message": "window float64: 1.0e+00"})
     assert any(line.startswith("| a | 128x64 | 2 **wrong** |") for line in lines)
     assert "- small/a: wrong: window float64: 1.0e+00" in lines
+
+
+def test_memory_from_a_cold_start_stands_beside_the_rest(tmp_path: Path) -> None:
+    """Weights of 10, 20 and 60 MB; a row of an earlier benchmark does not say what a cold start takes."""
+    taken = [(10e6, 5e6, 10e6, 40e6), (20e6, 5e6, 40e6, 60e6), (60e6, 0, 0, 0)]
+    names = ("weights_bytes", "run_bytes", "convert_bytes", "cold_bytes")
+    rows = [{**RIGHT, **dict(zip(names, figures, strict=True)), "key": str(figures)} for figures in taken]
+    lines = write(tmp_path, *rows)
+    assert "| 10 to 40 MB | 2 | 20, 25 | 40, 60 | 2.5, 3.0 | 65, 80 | 4.5, 5.0 |" in lines
+    assert not any(line.startswith("| 40 to 160 MB |") for line in lines)
+    assert any("the first conversion of a tiny network takes 120 MB" in line for line in lines)

@@ -48,7 +48,7 @@ def test_rows(tmp_path: Path) -> None:
 
 def test_trained_weights_are_a_section_that_the_other_command_keeps(tmp_path: Path) -> None:
     page = tmp_path / "coverage.md"
-    write_coverage([], page, 9)
+    write_coverage([], page, listed=9, libraries_bytes=0)
     before = page.read_text().splitlines()
     write_trained([TRAINED], page)
     write_trained([TRAINED], page)
@@ -57,7 +57,7 @@ def test_trained_weights_are_a_section_that_the_other_command_keeps(tmp_path: Pa
     assert "| t | image | 0.12 | 0.5 | 0.25 (2 px) | 0.750 | 50% |" in lines
     assert "| t | window | equal, relative error 1e-07 | - | - | - | - |" in lines
     assert lines[: len(before)] == before
-    write_coverage([], page, 9)
+    write_coverage([], page, listed=9, libraries_bytes=0)
     assert page.read_text().splitlines() == lines
 
 

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import gc
-import weakref
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import fullyconv
 from fullyconv.analyze import make_plan
 from fullyconv.capture.agreement import check_agreement
 from fullyconv.capture.torch_export import capture
 from fullyconv.rewrite.conversion import build_dense
+from living import Living
 
 LAYERS, CHANNELS = 12, 32
-
-
-class Living(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations made and that are alive, at their most."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: list[tuple[weakref.ref[Tensor], int, int]] = []
-        self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        outputs = func(*args, **(kwargs or {}))
-        for value in tree_leaves(outputs):
-            if isinstance(value, Tensor):
-                storage = value.untyped_storage()
-                self.made.append((weakref.ref(value), storage.data_ptr(), storage.nbytes()))
-        self.made = [entry for entry in self.made if entry[0]() is not None]
-        self.peak = max(self.peak, sum({pointer: size for _, pointer, size in self.made}.values()))
-        return outputs
 
 
 class Standardised(nn.Conv2d):
@@ -67,20 +45,21 @@ def test_what_lies_between_weights_and_constants_is_not_held() -> None:
     before = count_tensor_bytes()
     captured = capture(model, (3, 3))
     assert count_tensor_bytes() - before < 0.1 * weights
-    with Living() as agreeing:
+    with Living(model) as agreeing:
         check_agreement(captured, model)
     assert agreeing.peak < weights
     plan = make_plan(captured.graph)
-    with Living() as building:
+    with Living(model) as building:
         dense = build_dense(plan, captured, None)
     assert weights <= building.peak < 2 * weights
     assert sum(tensor.nbytes for tensor in dense.module.parameters()) <= weights
 
 
 def test_constants_are_there_without_being_computed() -> None:
-    constants = capture(make_standardised(), (3, 3)).tensors
+    model = make_standardised()
+    constants = capture(model, (3, 3)).tensors
     computed = list(constants.types)
-    with Living() as watch:
+    with Living(model) as watch:
         assert len(constants) == len(list(constants)) and computed[0] in constants and "1.bias" in constants
         assert "image" not in constants
     assert not watch.peak

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,8 @@ from torch.nn import functional as F
 
 from fullyconv.analyze.plan import AffineFold, Layout, ShiftedBias, Weight
 from fullyconv.graph import ChannelAffine, Pointwise
-from fullyconv.rewrite.kernels import make_bins, make_shifted_bias, make_weight
+from fullyconv.rewrite import kernels
+from fullyconv.rewrite.kernels import make_bins, make_filters, make_shifted_bias, make_weight, measure_kernel
 
 
 @given(st.integers(1, 12), st.integers(1, 12))
@@ -47,3 +49,32 @@ def test_folding_equals_the_operations_one_after_the_other() -> None:
     np.testing.assert_allclose(got.numpy(), expected, rtol=1e-12)
     plain = make_shifted_bias(ShiftedBias("", folded), constants.__getitem__)
     np.testing.assert_allclose(shifted - plain, bias, rtol=1e-12)
+
+
+def test_blocks_of_filters_make_the_whole_weight_in_its_own_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks of one filter and all at once; in the source's order, another one, and with filters on two axes."""
+    generator = np.random.default_rng(0)
+    values, constants = generator.normal(size=(6, 24)).astype(np.float32), {"s": np.float32([3, 0.1, 7])}
+    scaled = AffineFold(Pointwise("mul"), ("s",), Layout((3, 1, 1), (0, 1, 2), (3, 1, 1), (3, 1, 1)))
+    layouts = {
+        "as it is": (Layout((6, 3, 2, 4), (0, 1, 2, 3), (6, 3, 2, 4), (6, 3, 2, 4)), "kcij->kcij"),
+        "last": (Layout((6, 2, 4, 3), (0, 3, 1, 2), (6, 3, 2, 4), (6, 3, 2, 4)), "kijc->kcij"),
+        "two axes": (Layout((2, 3, 3, 2, 4), (0, 1, 2, 3, 4), (2, 3, 3, 2, 4), (6, 3, 2, 4)), "abcij->abcij"),
+    }
+    for name, (layout, letters) in layouts.items():
+        weight = Weight("w", layout, ((2, 3), (4, 2)), (scaled,))
+        ordered = np.einsum(letters, values.astype(np.float64).reshape(layout.view)).reshape(6, 3, 2, 4)
+        pooled = np.einsum("kcij,iy,jx->kcyx", ordered, make_bins(2, 3), make_bins(4, 2))
+        expected = pooled * constants["s"].astype(np.float64)[:, None, None]
+        read = {**constants, "w": values}.__getitem__
+        whole = make_weight(weight, read)
+        assert whole.dtype == np.float32, name
+        assert measure_kernel(weight, (6, 24)) == whole.shape == (6, 3, 3, 2)
+        np.testing.assert_allclose(whole, expected, rtol=1e-7)
+        bias = make_shifted_bias(ShiftedBias("", weight), read)
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "_BLOCK_VALUES", 1)
+            starts = [start for start, _ in make_filters(weight, read)]
+            assert starts == list(range(6)), name
+            np.testing.assert_array_equal(make_weight(weight, read), whole)
+            np.testing.assert_array_equal(make_shifted_bias(ShiftedBias("", weight), read), bias)

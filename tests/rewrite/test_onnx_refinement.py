@@ -17,6 +17,7 @@ from fullyconv import DenseModel
 from fullyconv.errors import ModelError, OptionError
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.onnx_export import _check_route, make_onnx_module
+from fullyconv.rewrite.onnx_fragments import loosen_cuts
 from fullyconv.rewrite.onnx_tracing import SharedPart
 from fullyconv.rewrite.refined import list_steps
 from fullyconv.scan import scan
@@ -211,17 +212,53 @@ def test_windows_lie_closer_where_their_map_is_whole(tmp_path, name):
     check_all(fullyconv.convert(source).refine(2), fine)
 
 
-@pytest.mark.parametrize("name", [*REFUSED, *ON_WINDOWS])
+@pytest.mark.parametrize("name", ON_WINDOWS)
+def test_windows_are_cut_from_fragments(tmp_path, name):
+    """A window's cells lie apart in the map that the file makes, those of other windows between them."""
+    dense = convert(name)
+    source = export(build(name), ZOO[name].window, tmp_path / "classifier.onnx", channels=ZOO[name].channels)
+    native = fullyconv.convert(source)
+    for number, stride in enumerate(list_strides(dense)):
+        fine = dense.refine(stride)
+        fine.save(tmp_path / f"{number}.onnx")
+        check_all(fullyconv.load(tmp_path / f"{number}.onnx"), fine)
+        check_all(native.refine(stride), fine)
+
+
+@pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_form_says_why(tmp_path, name):
     dense = convert(name)
     rows, columns = list_steps(dense.module.program)
-    reason = REFUSED.get(name, "its windows would be cut from fragments")
+    reason = REFUSED[name]
     with pytest.raises(ModelError, match=f"no ONNX form at a stride of {columns[-1]}x{rows[-1]}: {reason}; save the"):
         dense.refine((rows[-1], columns[-1])).save(tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["smoothed", "squeeze_excite"])
+@pytest.mark.parametrize("name", ["attention", "squeeze_excite"])
+def test_windows_from_fragments_verify(tmp_path, name):
+    model = build(name)
+    convert(name).refine(1).save(tmp_path / "dense.onnx")
+    loaded = fullyconv.load(tmp_path / "dense.onnx")
+    report = fullyconv.verify(loaded, model)
+    assert report.passed, report
+    program = loaded.module.program
+    dense_cuts = tuple(replace(cut, hole=(1, 1)) for cut in program.head.cuts)  # neighbouring cells: of other windows
+    loaded.module.program = replace(program, head=replace(program.head, cuts=dense_cuts))
+    assert not fullyconv.verify(loaded, model).passed
+
+
+def test_windows_between_cells_have_no_form():
+    dense = convert("squeeze_excite")
+    module = dense.refine(1).module
+    cut = module.program.head.cuts[0]
+    lattices = dict(module.route.lattices)
+    lattices[cut.tensor] = tuple(replace(lattice, period=2 * lattice.period) for lattice in lattices[cut.tensor])
+    with pytest.raises(ModelError, match="no ONNX form at this stride: its cells lie closer than its fragments; save"):
+        loosen_cuts(module.program.head.cuts, lattices, (1, 1))
+
+
+@pytest.mark.parametrize("name", ["smoothed"])
 def test_nor_has_it_from_onnx(tmp_path, name):
     dense = fullyconv.convert(export(build(name), ZOO[name].window, tmp_path / "a.onnx", channels=ZOO[name].channels))
     with pytest.raises(ModelError, match="no ONNX form at a stride of 1x1"):

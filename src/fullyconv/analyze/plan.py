@@ -280,6 +280,8 @@ class Cut:
         order: the value's factors as places in `(batch, *channels, y, x)`, y and x only where larger than 1.
         shape: the value's shape at window size.
         batch_axis: the axis of `shape` that holds the batch.
+        hole: how many cells it is from one cell of a window to the next; more than 1 on a finer grid, where the cells
+            of other windows lie between.
     """
 
     value: str
@@ -290,6 +292,7 @@ class Cut:
     order: tuple[int, ...]
     shape: Shape
     batch_axis: int
+    hole: Pair = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)

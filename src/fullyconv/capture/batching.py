@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
+from fullyconv.allocator import releases_memory
 from fullyconv.capture.export import silence
 from fullyconv.capture.module import evaluating
 
@@ -112,6 +113,7 @@ def _run(module: nn.Module, images: Tensor) -> list[Tensor]:
     return leaves
 
 
+@releases_memory
 def _leaves(module: nn.Module, images: Tensor) -> list[object]:
     with evaluating(module), torch.no_grad(), silence():
         return pytree.tree_leaves(module(images.clone()))

@@ -6,14 +6,18 @@ took several times the memory of the network; so they are computed anew whenever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from fullyconv.allocator import FreedBlocks
 from fullyconv.capture.calls import Call, find_operation, run_call
-from fullyconv.capture.liveness import find_last_uses, find_needed
+from fullyconv.capture.liveness import find_families, find_last_uses, find_needed
+
+# What is freed between constants may stay with the process up to here.
+_HELD_BYTES = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +63,29 @@ class Constants(Mapping[str, Tensor]):
 
         They are computed in float64 from first to last and rounded once, so that they are as good as weights. A
         difference of nearly equal numbers, rounded at each step, would be further from its true value than
-        verification allows a weight to be. What lies between is dropped as soon as it has been read.
+        verification allows a weight to be. What lies between is dropped as soon as it has been read, and what takes
+        most is computed first, while little is held of what the others give.
         """
-        calls = find_needed(tuple(self.calls.values()), wanted)
-        exact: dict[str, Tensor] = {}
         made: dict[str, Tensor] = {}
+        freed = FreedBlocks(_HELD_BYTES)
+        for family in sorted(find_families(find_needed(tuple(self.calls.values()), wanted)), key=self._measure)[::-1]:
+            made.update(self._compute_family(family, wanted, freed))
+        return made
+
+    def _compute_family(
+        self, calls: Sequence[Call], wanted: Collection[str], freed: FreedBlocks
+    ) -> Iterator[tuple[str, Tensor]]:
+        exact: dict[str, Tensor] = {}
         for call, last in zip(calls, find_last_uses(calls, ()), strict=True):
             exact.update(self.run(call, exact))
-            made.update((name, self.round(name, exact)) for name in call.outputs if name in wanted)
+            yield from [(name, self.round(name, exact)) for name in call.outputs if name in wanted]
             for name in last:
-                exact.pop(name, None)
-        return made
+                freed.count(exact.pop(name).nbytes if name in exact else 0)
+
+    def _measure(self, calls: Sequence[Call]) -> int:
+        """Returns how many bytes the calls read of what is stored."""
+        read = {name for call in calls for name in call.references()}
+        return sum(self.stored[name].nbytes for name in read if name in self.stored)
 
     def run(self, call: Call, exact: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns what a call makes, by name, before it is rounded.

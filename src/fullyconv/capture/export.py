@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 
+from fullyconv.allocator import releases_memory
 from fullyconv.capture.module import evaluating, read_device, read_dtype, suggest_channels
 from fullyconv.capture.regions import inline_regions
 from fullyconv.errors import CaptureError, FollowError
@@ -22,6 +23,7 @@ from fullyconv.graph import Pair
 BATCH = 2
 
 
+@releases_memory
 def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
     """Returns the program of `module` for images like `image`, which it is known to run on.
 
@@ -54,6 +56,7 @@ def silence() -> Iterator[None]:
             logging.disable(level)
 
 
+@releases_memory
 def find_input(module: nn.Module, window: Pair, channels: int | None) -> torch.Tensor:
     """Returns random images `(2, C, height, width)` that the module runs on, or `(1, C, ...)` if it takes only one.
 

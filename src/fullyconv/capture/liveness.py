@@ -18,6 +18,27 @@ def find_needed(calls: Sequence[Call], wanted: Collection[str]) -> list[Call]:
     return needed[::-1]
 
 
+def find_families(calls: Sequence[Call]) -> list[list[Call]]:
+    """Returns the calls in groups none of which reads what another makes, each in running order."""
+    parents = list(range(len(calls)))
+    makers: dict[str, int] = {}
+
+    def find_root(place: int) -> int:
+        while parents[place] != place:
+            place = parents[place]
+        return place
+
+    for place, call in enumerate(calls):
+        for name in call.references():
+            if name in makers:
+                parents[find_root(makers[name])] = place
+        makers.update(dict.fromkeys(call.outputs, place))
+    families: dict[int, list[Call]] = {}
+    for place, call in enumerate(calls):
+        families.setdefault(find_root(place), []).append(call)
+    return list(families.values())
+
+
 def find_last_uses(calls: Sequence[Call], kept: Collection[str]) -> list[tuple[str, ...]]:
     """Returns for each call the tensors that nothing reads after it, unless they are in `kept`."""
     seen = set(kept)

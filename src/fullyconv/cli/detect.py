@@ -58,13 +58,13 @@ def detect(  # noqa: PLR0913 - one for each option; five are flattened settings
         engine: which processes or machines compute.
         large: what becomes of the scores of large images.
     """
+    from fullyconv.allocator import keep_freed_memory
     from fullyconv.atomic import use_folder
     from fullyconv.cli.detect_results import Search, choose_targets
     from fullyconv.cli.network import describe_network
     from fullyconv.cli.scan_options import parse_bands
     from fullyconv.detect.large import ORDINARY_PIXELS, LargeSearch
     from fullyconv.images import find_images
-    from fullyconv.runtime.allocator import keep_freed_memory
     from fullyconv.scan.planning import SCAN_MEMORY_BYTES
 
     keep_freed_memory()

@@ -55,8 +55,8 @@ def scan(  # noqa: PLR0913 - one for each option; four are flattened settings
         overwrite: begin anew, in place of a scan that is there.
         retry_failed: run those parts again that could not be read, also from an image that was mended since.
     """
+    from fullyconv.allocator import keep_freed_memory
     from fullyconv.cli.scan_results import Scanning, choose_outputs
-    from fullyconv.runtime.allocator import keep_freed_memory
 
     keep_freed_memory()
     outputs = choose_outputs(images, output)

@@ -12,30 +12,19 @@ import numpy as np
 
 from fullyconv.errors import FullyconvError, ImageError, require_extra
 from fullyconv.grid import Pair
-from fullyconv.images.identity import check_file, identify_file
+from fullyconv.images.file_spec import FileSpec
+from fullyconv.images.identity import check_file
 from fullyconv.images.region_source import RegionSource, explain
 from fullyconv.images.source import Georeference, Pixels
 from fullyconv.images.stored import Bands, Stored, choose_bands, guess_usual, measure_levels
 
 
 @dataclass(frozen=True, slots=True)
-class GeoSpec:
+class GeoSpec(FileSpec):
     """A file that GDAL reads (GeoTIFF, COG, JPEG 2000 and others), its overviews as levels.
 
     Values that stand for "no data" are read as they are stored. A palette becomes RGB.
-
-    Attributes:
-        path: the file.
-        bands: which to read, counted from 1 as GDAL does; None for those of a picture.
     """
-
-    path: Path
-    bands: Bands | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: its path."""
-        return str(self.path)
 
     def open(self) -> RegionSource:
         """Opens the file.
@@ -59,14 +48,6 @@ class GeoSpec:
             if isinstance(error, FullyconvError):
                 raise
             raise ImageError(f"{self.path}: the image cannot be read: {explain(error)}") from None
-
-    def identify(self) -> str:
-        """Returns a text that is another one if the file is replaced.
-
-        Raises:
-            ImageError: the file is missing.
-        """
-        return identify_file(self.path)
 
 
 class GeoFetcher:

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from fullyconv.errors import ImageError
 from fullyconv.grid import format_size
 from fullyconv.images.array_source import ArrayFetcher
-from fullyconv.images.identity import identify_file
+from fullyconv.images.file_spec import FileSpec
 from fullyconv.images.read import LARGEST_PIXELS, read_image, read_size
 from fullyconv.images.region_source import RegionSource
-from fullyconv.images.stored import Bands, Stored, choose_bands, guess_usual, measure_levels
+from fullyconv.images.stored import Stored, choose_bands, guess_usual, measure_levels
 
 
 @dataclass(frozen=True, slots=True)
-class PillowSpec:
-    """A picture that is read whole when it is opened, just as `read_image` reads it: grey or RGB of 8 bits.
-
-    Attributes:
-        path: the file.
-        bands: which of the channels of `read_image` to give, counted from 1; None for all.
-    """
-
-    path: Path
-    bands: Bands | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: its path."""
-        return str(self.path)
+class PillowSpec(FileSpec):
+    """A picture that is read whole when it is opened, just as `read_image` reads it: grey or RGB of 8 bits."""
 
     def open(self) -> RegionSource:
         """Reads the picture.
@@ -50,11 +36,3 @@ class PillowSpec:
         stored = Stored(measure_levels([size]), np.dtype(np.uint8), channels, guess_usual(channels))
         chosen = choose_bands(self.name, stored, self.bands)
         return RegionSource(self.name, stored, chosen, ArrayFetcher(pixels, chosen))
-
-    def identify(self) -> str:
-        """Returns a text that is another one if the file is replaced.
-
-        Raises:
-            ImageError: the file is missing.
-        """
-        return identify_file(self.path)

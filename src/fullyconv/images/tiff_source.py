@@ -11,8 +11,9 @@ from tifffile import TiffFile, TiffPage
 
 from fullyconv.errors import FullyconvError, ImageError
 from fullyconv.grid import Pair
+from fullyconv.images.file_spec import FileSpec
 from fullyconv.images.geo_source import read_georeference
-from fullyconv.images.identity import check_file, identify_file
+from fullyconv.images.identity import check_file
 from fullyconv.images.region_source import RegionSource, explain
 from fullyconv.images.source import Pixels
 from fullyconv.images.stored import Bands, NotByRegionError, Stored, choose_bands, measure_levels
@@ -30,7 +31,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
-class TiffSpec:
+class TiffSpec(FileSpec):
     """A TIFF file as an image, read tile by tile.
 
     - Of a file with several images, the largest; of unrelated pages of one size, the first.
@@ -40,19 +41,7 @@ class TiffSpec:
     - A tile or strip that is missing, cut off or does not decode is an error of the regions that touch it. What GDAL
       leaves out of a map, as nothing but "no data", has that value. Damage that leaves data that can be decoded
       passes unnoticed, as in any reader: within what is not compressed, and mostly within JPEG, WebP and JPEG 2000.
-
-    Attributes:
-        path: the file.
-        bands: which to read, counted from 1; None for those of a picture.
     """
-
-    path: Path
-    bands: Bands | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: its path."""
-        return str(self.path)
 
     def open(self) -> RegionSource:
         """Opens the file.
@@ -74,14 +63,6 @@ class TiffSpec:
         except Exception as error:
             file.close()
             raise ImageError(f"{self.path}: the TIFF file cannot be read: {explain(error)}") from None
-
-    def identify(self) -> str:
-        """Returns a text that is another one if the file is replaced.
-
-        Raises:
-            ImageError: the file is missing.
-        """
-        return identify_file(self.path)
 
 
 def _open(path: Path, file: TiffFile, bands: Bands | None) -> RegionSource:

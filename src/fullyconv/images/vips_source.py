@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fullyconv.errors import FullyconvError, ImageError, require_extra
 from fullyconv.grid import Pair
-from fullyconv.images.identity import check_file, identify_file
+from fullyconv.images.file_spec import FileSpec
+from fullyconv.images.identity import check_file
 from fullyconv.images.region_source import RegionSource, explain
 from fullyconv.images.source import Pixels
 from fullyconv.images.stored import Bands, Stored, choose_bands, guess_usual, measure_levels
@@ -20,25 +20,13 @@ _COLOURS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb": 3, "rgb16": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class VipsSpec:
+class VipsSpec(FileSpec):
     """A picture read by libvips, whose orientation (EXIF) is applied.
 
     A kind that can only be read from top to bottom is decoded once, when it is opened: into memory up to 100 MB,
     else into a file that is deleted by itself in the folder for temporary files (`TMPDIR`), as large as the picture
     decoded. The variable `VIPS_DISC_THRESHOLD` sets another limit.
-
-    Attributes:
-        path: the file.
-        bands: which to read, counted from 1; None for those of a picture.
     """
-
-    path: Path
-    bands: Bands | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: its path."""
-        return str(self.path)
 
     def open(self) -> RegionSource:
         """Opens the file, and decodes it where it must be decoded whole.
@@ -57,14 +45,6 @@ class VipsSpec:
             raise
         except Exception as error:  # whatever damaged bytes bring about
             raise ImageError(f"{self.path}: the image cannot be read: {explain(error)}") from None
-
-    def identify(self) -> str:
-        """Returns a text that is another one if the file is replaced.
-
-        Raises:
-            ImageError: the file is missing.
-        """
-        return identify_file(self.path)
 
 
 class VipsFetcher:

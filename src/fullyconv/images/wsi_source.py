@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fullyconv.errors import FullyconvError, ImageError, require_extra
 from fullyconv.grid import Pair
+from fullyconv.images.file_spec import FileSpec
 from fullyconv.images.identity import check_file, identify_file, identify_folder
 from fullyconv.images.pixels import lay_over_white
 from fullyconv.images.region_source import RegionSource, explain
@@ -22,21 +22,8 @@ BLOCK_PX, _BLOCKS_BYTES = 1024, 2**26
 
 
 @dataclass(frozen=True, slots=True)
-class WsiSpec:
-    """A slide that OpenSlide reads, as red, green, blue; what was not scanned is white.
-
-    Attributes:
-        path: the file.
-        bands: which of the three to read, counted from 1; None for all.
-    """
-
-    path: Path
-    bands: Bands | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: its path."""
-        return str(self.path)
+class WsiSpec(FileSpec):
+    """A slide that OpenSlide reads, as red, green, blue; what was not scanned is white."""
 
     def open(self) -> RegionSource:
         """Opens the slide.

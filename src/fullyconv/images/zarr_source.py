@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import zarr
 from fullyconv.errors import FullyconvError, ImageError
 from fullyconv.grid import Pair
 from fullyconv.images.array_source import arrange
+from fullyconv.images.file_spec import FileSpec
 from fullyconv.images.identity import identify_folder
 from fullyconv.images.listing import is_zarr
 from fullyconv.images.region_source import RegionSource, explain
@@ -22,7 +22,7 @@ from fullyconv.images.zarr_axes import Axes, find_axes, guess_names, read_micron
 
 
 @dataclass(frozen=True, slots=True)
-class ZarrSpec:
+class ZarrSpec(FileSpec):
     """A folder of zarr as an image.
 
     - A group is an OME-Zarr image: its multiscales are the levels, its axes are known by name. An axis that is
@@ -30,19 +30,7 @@ class ZarrSpec:
     - An array has its dimensions' names, or is `(y, x)` or `(y, x, c)`.
     - A chunk that is not there is filled with the array's fill value: so zarr stores what is empty.
     - A damaged chunk is an error of the regions that touch it, if its codecs notice; they do with a checksum.
-
-    Attributes:
-        path: the folder, of a group or of an array in it.
-        bands: which channels to read, counted from 1; None for all of a picture's.
     """
-
-    path: Path
-    bands: Bands | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call it: its path."""
-        return str(self.path)
 
     def open(self) -> RegionSource:
         """Opens the folder.

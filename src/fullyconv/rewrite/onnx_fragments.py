@@ -45,21 +45,26 @@ def check_scores(lattices: Mapping[str, Lattices], outputs: Iterable[str], step:
 
 
 def loosen_cuts(cuts: tuple[Cut, ...], lattices: Mapping[str, Lattices], step: Pair) -> tuple[Cut, ...]:
-    """Returns where windows are cut that lie closer together, from maps that are not in fragments.
+    """Returns where windows are cut that lie closer together, from maps whose fragments lie in one another.
 
     Raises:
-        ModelError: a map is.
+        ModelError: neighbouring cells of a map in fragments do not lie in neighbouring ones.
     """
-    for cut in cuts:
-        if not _is_whole(lattices[cut.tensor], step):
-            raise ModelError(
-                f"{cut.value}: no ONNX form at a stride of {step[1]}x{step[0]}: its windows would be cut from "
-                f"fragments; {_ADVICE}"
-            )
-    return tuple(
-        replace(cut, step=(step[0] // lattices[cut.tensor][0].stride, step[1] // lattices[cut.tensor][1].stride))
-        for cut in cuts
-    )
+    return tuple(_loosen(cut, lattices[cut.tensor], step) for cut in cuts)
+
+
+def _loosen(cut: Cut, lattices: Lattices, step: Pair) -> Cut:
+    rows, columns = (_find_hole(cut.value, lattice, size) for lattice, size in zip(lattices, step, strict=True))
+    apart = [lattice.stride // hole for lattice, hole in zip(lattices, (rows, columns), strict=True)]
+    return replace(cut, step=(step[0] // apart[0], step[1] // apart[1]), hole=(rows, columns))
+
+
+def _find_hole(name: str, lattice: Lattice, step: int) -> int:
+    """Returns how many fragments lie in one another along an axis."""
+    fragments = lattice.period // gcd(lattice.period, step)
+    if fragments > 1 and lattice.stride != lattice.period:
+        raise ModelError(f"{name}: no ONNX form at this stride: its cells lie closer than its fragments; {_ADVICE}")
+    return fragments
 
 
 def _is_whole(lattices: Lattices, step: Pair) -> bool:

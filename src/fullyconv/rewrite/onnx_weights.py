@@ -58,14 +58,10 @@ class OnnxWeights:
             return f"{step.output}:places", np.array(weight.values, np.int64)
         if isinstance(weight, ShiftedBias):
             source = weight.weight.source
-            array: Array = make_shifted_bias(weight, self._read_exactly)
+            array: Array = make_shifted_bias(weight, self._read)
             return weight.bias or f"{source}:bias", array.astype(self._captured.arrays[source]().dtype)
-        read = self._read_exactly if weight.is_computed else self._read
-        array = np.ascontiguousarray(make_weight(weight, read))
+        array = np.ascontiguousarray(make_weight(weight, self._read))
         return weight.source, array.astype(self._captured.arrays[weight.source]().dtype, copy=False)
 
     def _read(self, name: str) -> Array:
         return self._captured.arrays[name]()
-
-    def _read_exactly(self, name: str) -> Array:
-        return self._captured.graph.constants[name].read()

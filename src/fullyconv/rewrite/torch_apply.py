@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
 from fullyconv.analyze.rearrangement import Indices
 from fullyconv.capture.calls import Call, Ref, find_batched, map_arg
 from fullyconv.capture.liveness import count_live_values
-from fullyconv.capture.torch_export import CapturedModel, make_array
+from fullyconv.capture.torch_export import CapturedModel
 from fullyconv.refine.edges import find_edge
 from fullyconv.refine.slides import find_slide
 from fullyconv.rewrite.dense_module import RESERVED
-from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
+from fullyconv.rewrite.kernels import make_filters, make_shifted_bias, measure_kernel
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction, Program, StepCalls, WindowedHead
 from fullyconv.rewrite.structure import make_structure
@@ -112,12 +113,18 @@ class _WeightStore:
         if isinstance(weight, Weight) and not weight.is_computed:
             return _reorder(self._find(weight.source), weight)
         origin = self._find(weight.source if isinstance(weight, Weight) else weight.weight.source)
+        if isinstance(weight, ShiftedBias):
+            return torch.from_numpy(make_shifted_bias(weight, self._read)).to(origin)
+        made = torch.empty(measure_kernel(weight, tuple(origin.shape)), dtype=origin.dtype, device=origin.device)
+        for start, filters in make_filters(weight, self._read):
+            made[start : start + len(filters)] = torch.from_numpy(filters)
+        return made
 
-        def read(name: str) -> Any:
-            return make_array(self._find(name))
-
-        array = make_weight(weight, read) if isinstance(weight, Weight) else make_shifted_bias(weight, read)
-        return torch.from_numpy(np.array(array, order="C")).to(origin)
+    def _read(self, name: str) -> NDArray[np.generic]:
+        """Returns a tensor's values as they are; numpy has no bfloat16, whose values float32 holds exactly."""
+        tensor = self._find(name).detach().cpu()
+        array: NDArray[np.generic] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        return array
 
     def _find(self, name: str) -> torch.Tensor:
         return self._computed[name] if name in self._computed else self._captured.tensors[name]

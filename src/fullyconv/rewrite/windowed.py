@@ -105,8 +105,10 @@ def lay_on_grid(values: Tensor, output: Output, images: int, grid: Pair) -> Tens
 
 def _unfold(tensor: Tensor, cut: Cut, grid: Pair) -> Tensor:
     """Returns all windows of a map as a view: `(N, Gy, Gx, C, ny, nx)`."""
-    windows = tensor.unfold(2, cut.extent[0], cut.step[0]).unfold(3, cut.extent[1], cut.step[1])
-    return windows[:, :, : grid[0], : grid[1]].permute(0, 2, 3, 1, 4, 5)
+    high, wide = ((cells - 1) * hole + 1 for cells, hole in zip(cut.extent, cut.hole, strict=True))
+    windows = tensor.unfold(2, high, cut.step[0]).unfold(3, wide, cut.step[1])
+    windows = windows[:, :, : grid[0], : grid[1], :: cut.hole[0], :: cut.hole[1]]
+    return windows.permute(0, 2, 3, 1, 4, 5)
 
 
 def _cut(windows: Tensor, cut: Cut, places: Tensor, grid: Pair) -> Tensor:

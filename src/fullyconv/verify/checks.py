@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,6 +14,7 @@ from fullyconv.grid import Pair
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.verify.answer import Answer
 from fullyconv.verify.comparison import Guarantee, Pairing
+from fullyconv.verify.conditioning import measure_conditioning
 from fullyconv.verify.cut import SplitError
 from fullyconv.verify.duplicate import copy_network, is_onnx_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
@@ -26,6 +27,7 @@ from fullyconv.verify.references import answer_crops, answer_patches, pad_to_str
 from fullyconv.verify.samples import Sample
 from fullyconv.verify.splits import MapAxes
 from fullyconv.verify.subject import Subject, run_dense
+from fullyconv.verify.verdict import is_near
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +65,14 @@ class Findings:
         fidelity: distances.
         notes: what could not be checked.
         rounds_within: whether the original makes coarser numbers within its forward.
+        unrest: how far references move with their pixels' rounding, by the keys of pairings that are far apart.
     """
 
     pairings: list[Pairing] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rounds_within: bool = False
+    unrest: dict[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +174,9 @@ def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
     cells = tuple((image, 0, 0) for image in range(len(sample.images)))
     run = _run(bench, sample, cells, bench.as_used)
     answers = bench.original.answer(sample.images)
-    findings.pairings.extend(_pair("window", run, answers))
+    pairings = list(_pair("window", run, answers))
+    findings.pairings.extend(pairings)
+    _measure_unrest(pairings, bench.original.answer, sample.images, findings)
     findings.notes.extend(_compare_activations(run, answers))
 
 
@@ -182,8 +188,13 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
     run = _run(bench, sample, cells)
     as_used = run if bench.as_used is bench.module else _run(bench, sample, cells, bench.as_used)
     if bench.subject.guarantee == "image crops":
-        crops = answer_crops(bench.original, sample.images, bench.subject.grid, cells)
-        findings.pairings.extend(_pair("image crops", as_used, crops))
+
+        def answer(images: Tensor) -> Mapping[str, Answer]:
+            return answer_crops(bench.original, images, bench.subject.grid, cells)
+
+        pairings = list(_pair("image crops", as_used, answer(sample.images)))
+        findings.pairings.extend(pairings)
+        _measure_unrest(pairings, answer, sample.images, findings)
     elif bench.measures:
         findings.fidelity.extend(_measure(bench, as_used))
     if bench.trunk is not None:
@@ -218,12 +229,34 @@ def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run:
     sample, fine = run.sample, bench.subject.fine
     for (top, left), places in fine.list_shifts(run.cells, sample.size_px()):
         images, cells = sample.images[:, :, top:, left:], [fine.find_own(run.cells[place]) for place in places]
+
+        def answer(images: Tensor, cells: Sequence[Cell] = cells) -> Mapping[str, Answer]:
+            return answer_patches(trunk, _fit(bench, images), fine.own, cells)
+
         try:
-            answers = answer_patches(trunk, _fit(bench, images), fine.own, cells)
+            answers = answer(images)
         except Exception as error:
             findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
             return
-        findings.pairings.extend(_pair("feature windows", run.select(places), answers))
+        pairings = list(_pair("feature windows", run.select(places), answers))
+        findings.pairings.extend(pairings)
+        _measure_unrest(pairings, answer, images, findings)
+
+
+def _measure_unrest(
+    pairings: Sequence[Pairing], answer: Callable[[Tensor], Mapping[str, Answer]], images: Tensor, findings: Findings
+) -> None:
+    """Adds how far float32 references move with the rounding of pixels, where scores are not near enough as it is.
+
+    Once for each kind of pairing: a wrong network is wrong at every shift, and each takes several runs.
+    """
+    far = [
+        pairing
+        for pairing in pairings
+        if pairing.expected is not None and pairing.expected.dtype == torch.float32 and not is_near(pairing)
+    ]
+    if any(pairing.key() not in findings.unrest for pairing in far):
+        findings.unrest.update(measure_conditioning(answer, images, far))
 
 
 def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run: _Run, findings: Findings) -> None:

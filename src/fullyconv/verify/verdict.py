@@ -28,6 +28,11 @@ _FINER = torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
 """A network that makes so much of the rounding of float32 makes this much less of that of float64."""
 
 
+def is_near(pairing: Pairing) -> bool:
+    """Returns whether float32 scores are so near that nothing needs to be known about their rounding."""
+    return judge(pairing, torch.float32, FLOAT32_TOLERANCE).passed
+
+
 def measure_own_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> dict[tuple[str, ...], float]:
     """Returns for each pairing, by its key, how far the original's float32 values are from its float64 values."""
     exact = {pairing.key(): pairing.expected for pairing in pairings.get(torch.float64, ())}
@@ -40,6 +45,7 @@ def judge_all(
     rounding: Rounding,
     coarse: Set[torch.dtype] = frozenset(),
     allowed: Mapping[torch.dtype, float] | None = None,
+    unrest: Mapping[tuple[str, ...], float] | None = None,
 ) -> tuple[Comparison, ...]:
     """Returns the comparisons of all pairings, by number type, each with the tolerance that is right for it.
 
@@ -48,6 +54,7 @@ def judge_all(
         rounding: of computed weights, by output and quantity.
         coarse: number types of which the original itself makes coarser numbers within its forward.
         allowed: the least tolerance in a number type in which the network was asked to compute more coarsely.
+        unrest: how far references move when their pixels are rounded, by the keys of pairings.
     """
     own_noise = measure_own_noise(pairings)
     comparisons = []
@@ -55,7 +62,8 @@ def judge_all(
         finer = _FINER if dtype == torch.float64 else 1.0
         for pairing in found:
             noise = rounding.get((pairing.output, pairing.quantity), 0.0)
-            noise = max(noise, finer * own_noise.get(pairing.key(), 0.0))
+            own = max(own_noise.get(pairing.key(), 0.0), (unrest or {}).get(pairing.key(), 0.0))
+            noise = max(noise, finer * own)
             is_fine = dtype == torch.float64 and dtype not in coarse
             least = max(FLOAT64_TOLERANCE if is_fine else FLOAT32_TOLERANCE, (allowed or {}).get(dtype, 0.0))
             comparisons.append(judge(pairing, dtype, max(least, NOISE_FACTOR * noise)))

@@ -130,12 +130,13 @@ def verify_subject(subject: Subject, model: Model, samples: Sequence[Sample], se
         notes.append(f"a coarser arithmetic was asked for, so {own} is held to {subject.allowed:.0e}")
     notes += [note for findings in found.values() for note in findings.notes]
     pairings = {dtype: findings.pairings for dtype, findings in found.items()}
+    unrest = {key: value for findings in found.values() for key, value in findings.unrest.items()}
     return VerifyReport(
         guarantee=subject.guarantee,
         border=_find_border(subject.module),
-        comparisons=judge_all(pairings, rounding, coarse, {read_dtype(subject.module): subject.allowed}),
+        comparisons=judge_all(pairings, rounding, coarse, {read_dtype(subject.module): subject.allowed}, unrest),
         fidelity=tuple(next(iter(found.values())).fidelity),
-        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings)])),
+        notes=tuple(dict.fromkeys([*notes, *_note_computed(computed), *_note_noise(pairings, unrest)])),
         seed=settings.seed,
     )
 
@@ -192,8 +193,10 @@ def _find_border(module: nn.Module) -> Border:
     return module.program.border if isinstance(module, GridModule) else "image"
 
 
-def _note_noise(pairings: Mapping[torch.dtype, Sequence[Pairing]]) -> list[str]:
-    noise = max(measure_own_noise(pairings).values(), default=0.0)
+def _note_noise(
+    pairings: Mapping[torch.dtype, Sequence[Pairing]], unrest: Mapping[tuple[str, ...], float]
+) -> list[str]:
+    noise = max([*measure_own_noise(pairings).values(), *unrest.values()], default=0.0)
     if noise < _LOUD:
         return []
     return [f"the original's own float32 scores are up to {noise:.0e} from its float64 scores; float64 decides"]

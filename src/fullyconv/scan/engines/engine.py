@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
+from fullyconv.allocator import measure_resident_bytes, release_freed_memory
 from fullyconv.errors import ImageError
 from fullyconv.images import Image8
 from fullyconv.images.source import Source, SourceSpec
-from fullyconv.runtime.allocator import measure_resident_bytes, release_freed_memory
 from fullyconv.scan.job import ScanJob, Scores, TileWork, read_pieces, score_pieces
 from fullyconv.scan.memory import KEPT_SHARE
 from fullyconv.scan.network import NetworkSpec

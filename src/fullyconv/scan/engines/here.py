@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from fullyconv.runtime.allocator import measure_resident_bytes
+from fullyconv.allocator import measure_resident_bytes
 from fullyconv.scan.engines.engine import ReadTile, TileOutcome, compute_tile, read_tile
 from fullyconv.scan.job import ScanJob, TileWork
 from fullyconv.scan.scorer import DenseScorer

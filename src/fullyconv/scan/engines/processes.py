@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from fullyconv.allocator import keep_freed_memory
 from fullyconv.errors import OptionError
-from fullyconv.runtime.allocator import keep_freed_memory
 from fullyconv.scan.engines.engine import TileOutcome, run_tile
 from fullyconv.scan.engines.pool import run_on_pool
 from fullyconv.scan.job import ScanJob, TileWork
