@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf, isfinite
 from typing import Any, Literal
 
 from fullyconv.analyze.geometry import Sliding
@@ -32,14 +31,12 @@ class Edge:
         fill: what it takes cells beyond the end for, "least" for less than all numbers, "last" for the last cell; None
             where it looks at none, or where what carries it out asks for them (`Stacking.surround`).
         average: whether it divides by how many cells its kernel covers; True or False for whether padding counts.
-        reason: why what lies beyond the end cannot be filled for it; "" where it can.
     """
 
     rows: Sliding = _STILL
     columns: Sliding = _STILL
     fill: float | Literal["least", "last"] | None = None
     average: bool | None = None
-    reason: str = ""
 
     @property
     def along(self) -> tuple[Sliding, Sliding]:
@@ -86,15 +83,8 @@ def _find_pool(op: WindowPool) -> Edge:
 
 def _find_pad(op: Pad) -> Edge:
     rows, columns = (Sliding(1, 1, before, after) for before, after in op.pads[2:])
-    if op.mode in KINDS or not _reads_beyond(rows, columns):
-        return Edge(rows, columns)
-    if op.mode != "constant":
-        return Edge(rows, columns, reason=f"padding of kind {op.mode}")
-    if op.value == -inf:
-        return Edge(rows, columns, "least")
-    return (
-        Edge(rows, columns, op.value) if isfinite(op.value) else Edge(rows, columns, reason=f"padding with {op.value}")
-    )
+    assert op.mode == "constant" or op.mode in KINDS  # its rule refuses what wraps around
+    return Edge(rows, columns, op.value if op.mode == "constant" and _reads_beyond(rows, columns) else None)
 
 
 def _find_enlargement(op: Upsample) -> Edge:

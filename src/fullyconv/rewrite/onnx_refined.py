@@ -21,7 +21,7 @@ from fullyconv.refine.surroundings import Kind
 from fullyconv.rewrite.onnx_algebra import OnnxAlgebra
 from fullyconv.rewrite.onnx_apply import OnnxWriter
 from fullyconv.rewrite.onnx_builder import TO_THE_END
-from fullyconv.rewrite.onnx_fragments import Lattices, check_edges, check_scores
+from fullyconv.rewrite.onnx_fragments import Lattices, check_scores
 from fullyconv.rewrite.refined import check_reachable, join_lattices, list_reachable, split_lattices
 
 
@@ -72,14 +72,12 @@ def choose_route(plan: Plan, image: str, step_px: Pair) -> PlanRoute:
     """Returns the route of a plan for windows at multiples of `step_px` pixels.
 
     Raises:
-        ModelError: a step has no ONNX form on fragments.
+        ModelError: scores lie between cells.
         OptionError: windows cannot lie there; the message lists what is possible.
     """
     reachable = list_reachable(plan.grid.stride_px, lambda step: make_plan_route(plan, image, step))
     check_reachable(reachable, step_px)
     route = make_plan_route(plan, image, step_px)
-    reads = ((step, join_lattices([route.lattices[name] for name in list_maps(step)])) for step in plan.steps)
-    check_edges(((step.node, find_edge(step.op), lattices) for step, lattices in reads), step_px)
     ends = {output.tensor for output in (*plan.outputs, *plan.logits) if output.tensor}
     check_scores(route.lattices, ends, step_px)
     return route
