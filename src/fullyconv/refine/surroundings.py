@@ -61,33 +61,42 @@ class Surroundings(Generic[T]):
         algebra, (rows, columns), channels = self.algebra, ends, self.algebra.size(x, 1)
         if axis == 0:
             seen = algebra.reshape(x, [rows.fragments, -1, rows.size, columns.size])
-            moved = self._replace(algebra.transpose(seen, (0, 2, 1, 3)), rows, [-1, columns.size])
-            return algebra.reshape(algebra.transpose(moved, (0, 2, 1, 3)), [-1, channels, rows.padded, columns.size])
-        seen = algebra.reshape(x, [rows.fragments, columns.fragments, -1, columns.size])
-        moved = self._replace(algebra.transpose(seen, (1, 3, 0, 2)), columns, [rows.fragments, -1])
-        return algebra.reshape(algebra.transpose(moved, (2, 0, 3, 1)), [-1, channels, rows.size, columns.padded])
+            made = self._replace(seen, rows, 1, [columns.size])
+            return algebra.reshape(made, [-1, channels, rows.padded, columns.size])
+        seen = algebra.reshape(x, [rows.fragments * columns.fragments, -1, columns.size])
+        made = self._replace(seen, columns, rows.fragments, [])
+        return algebra.reshape(made, [-1, channels, rows.size, columns.padded])
 
-    def _replace(self, x: T, along: Ends[T], others: list[int | T]) -> T:
-        """Returns `(fragments, padded, ...)` of `(fragments, size, ...)`, whose other axes have the sizes `others`."""
-        algebra = self.algebra
-        cells = algebra.calculate("mul", along.size, algebra.numbers(along.fragments))
-        taken = algebra.take(algebra.reshape(x, [cells, *others]), self._find_places(along))
-        return algebra.reshape(taken, [along.fragments, along.padded, *others])
+    def _replace(self, x: T, along: Ends[T], times: int, others: list[int | T]) -> T:
+        """Returns `(fragments, R, padded, ...)` of `(fragments, R, size, ...)`.
 
-    def _find_places(self, along: Ends[T]) -> T:
-        """Returns where each cell's value lies among the cells of all fragments, `(fragments * padded,)`.
+        Cells are moved before what lies beside them, by one axis, which runtimes do quickly, and taken as wholes.
+
+        Args:
+            x: the map.
+            along: where its fragments end.
+            times: how often they come one after the other.
+            others: the sizes of the axes after the cells.
+        """
+        algebra, order, count = self.algebra, (0, 2, 1, 3)[: 3 + len(others)], times * along.fragments
+        cells = algebra.calculate("mul", along.size, algebra.numbers(count))
+        flat = algebra.reshape(algebra.transpose(x, order), [cells, -1, *others])
+        taken = algebra.take(flat, self._find_places(along, times))
+        return algebra.transpose(algebra.reshape(taken, [count, along.padded, -1, *others]), order)
+
+    def _find_places(self, along: Ends[T], times: int) -> T:
+        """Returns where each cell's value lies among the cells of all fragments, `(times * fragments * padded,)`.
 
         Cells further beyond the end than they are wanted, and those of fragments without any, lie somewhere.
         """
         algebra = self.algebra
-        zero, one = algebra.numbers(0), algebra.numbers(1)
-        last = algebra.reshape(algebra.calculate("sub", along.counts, one), [-1, 1])
+        last = algebra.reshape(algebra.calculate("sub", along.counts, algebra.numbers(1)), [-1, 1])
         places = algebra.calculate("sub", algebra.count_up(along.padded), algebra.numbers(along.pads[0]))
         if self.kind == "reflect":
             places = self._measure(places, last)
-        inside = algebra.calculate("max", algebra.calculate("min", places, last), zero)
-        begins = algebra.calculate("mul", algebra.numbers(*range(along.fragments)), along.size)
-        found = algebra.calculate("add", inside, algebra.reshape(begins, [along.fragments, 1]))
+        inside = algebra.calculate("max", algebra.calculate("min", places, last), algebra.numbers(0))
+        begins = algebra.calculate("mul", algebra.numbers(*range(times * along.fragments)), along.size)
+        found = algebra.calculate("add", inside, algebra.reshape(begins, [times, along.fragments, 1]))
         return algebra.reshape(found, [-1])
 
     def _measure(self, places: T, last: T) -> T:
