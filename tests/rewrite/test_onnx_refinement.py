@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -34,6 +35,7 @@ NATIVE = [*WRITTEN, "plain", "densenet", "convnext", "flattened_maps", "merged_p
           "response_norms", "metric", "named_axes", "smoothed"]  # fmt: skip
 
 
+@cache
 def convert(name: str, dtype: torch.dtype = torch.float32) -> DenseModel:
     return fullyconv.convert(build(name, dtype), ZOO[name].window)
 
