@@ -27,6 +27,8 @@ _SIZES = (
     ("more", 160e6, float("inf")),
 )
 
+_MOST_TIMES = 3
+
 _MEMORY = """What a conversion takes, in MB: the weights, plus the process's peak above what it held with the classifier
 loaded and run once. Each pair of figures is the median and the most; "times" is the peak in weights. A conversion runs
 the classifier on two windows: "run" is what that alone takes, likewise with the weights, and no conversion takes less.
@@ -121,7 +123,14 @@ def _write_memory(rows: Sequence[Row], libraries_bytes: int) -> Iterator[str]:
             kinds = ("run_bytes", "convert_bytes", "cold_bytes")
             peaks = {kind: [(row["weights_bytes"] + row[kind]) / 1e6 for row in found] for kind in kinds}
             yield join_cells((name, len(found), *_list_peaks(peaks, [row["weights_bytes"] / 1e6 for row in found])))
-    yield ""
+    yield f"\nOf {_MOST_TIMES} times their weights and more, with libraries loaded: {_list_above(rows) or 'none'}.\n"
+
+
+def _list_above(rows: Sequence[Row]) -> str:
+    """Returns the classifiers above the bound; small ones are left out, of which the fixed costs are most."""
+    found = [row for row in rows if row.get("cold_bytes") and row["weights_bytes"] >= _SIZES[1][1]]
+    times = [(1 + row["convert_bytes"] / row["weights_bytes"], row["name"]) for row in found]
+    return ", ".join(f"{name} {ratio:.1f}" for ratio, name in sorted(times, reverse=True) if ratio >= _MOST_TIMES)
 
 
 def _list_peaks(peaks: Mapping[str, Sequence[float]], weights: Sequence[float]) -> Iterator[str]:

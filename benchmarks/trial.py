@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from classifiers import Case, Classifier
-from classifiers.weights import randomise
+from classifiers.weights import LEAST_VARIATION, randomise
 from cold_start import load_libraries, run_on_windows
 from memory import watch_growth
 from torch import Tensor, nn
@@ -39,6 +39,9 @@ _BOTH = (torch.float64, torch.float32)
 # Logits of two images that differ by less say nothing about a conversion.
 _LEAST_DIFFERENCE = 1e-3
 
+# Of a signal; see randomise.
+_LEAST_VARIATIONS = (LEAST_VARIATION, LEAST_VARIATION / 10, LEAST_VARIATION / 100)
+
 
 # Where the original's own scores in float32 and in float64 are further apart, its weights make differences of large
 # numbers, and rounding decides what comes out: nothing can be said about a conversion. Trained networks do not.
@@ -65,13 +68,7 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
     row: dict[str, Any] = {"suite": case.suite, "name": case.name, "quick": settings.quick, "outcome": "not made"}
     try:
         load_libraries()
-        torch.manual_seed(settings.seed)
-        classifier = case.make()
-        row |= _describe(classifier)
-        images = draw_images(classifier.channels, classifier.window, settings.seed)
-        row["outcome"] = "invalid"
-        randomise(classifier.module, images, settings.seed)
-        row["liveliness"] = _measure_liveliness(classifier.module, images)
+        classifier, images = _make_lively(case, row, settings.seed)
         if not row["liveliness"] > _LEAST_DIFFERENCE:
             return row | {"message": f"two images give the same scores up to {row['liveliness']:.1e}"}
         row["outcome"] = "conversion failed"
@@ -82,6 +79,23 @@ def try_case(case: Case, settings: TrialSettings) -> dict[str, Any]:
         trace = traceback.format_exception(error)
         row |= {"message": f"{type(error).__name__}: {error}"[:600], "trace": "".join(trace)[-2500:]}
     return row
+
+
+def _make_lively(case: Case, row: dict[str, Any], seed: int) -> tuple[Classifier, Tensor]:
+    """Returns a classifier with weights under which its scores differ, as far as that is possible, and images.
+
+    Where what images have in common drowns their differences, layer after layer, more of it is taken away.
+    """
+    for least_variation in _LEAST_VARIATIONS:
+        torch.manual_seed(seed)
+        classifier = case.make()
+        row |= _describe(classifier) | {"outcome": "invalid"}
+        images = draw_images(classifier.channels, classifier.window, seed)
+        randomise(classifier.module, images, seed, least_variation=least_variation)
+        row["liveliness"] = _measure_liveliness(classifier.module, images)
+        if row["liveliness"] > _LEAST_DIFFERENCE:
+            break
+    return classifier, images
 
 
 def _describe(classifier: Classifier) -> dict[str, Any]:

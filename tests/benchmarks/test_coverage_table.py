@@ -57,4 +57,5 @@ def test_memory_from_a_cold_start_stands_beside_the_rest(tmp_path: Path) -> None
     lines = write(tmp_path, *rows)
     assert "| 10 to 40 MB | 2 | 20, 25 | 40, 60 | 2.5, 3.0 | 65, 80 | 4.5, 5.0 |" in lines
     assert not any(line.startswith("| 40 to 160 MB |") for line in lines)
+    assert "Of 3 times their weights and more, with libraries loaded: a 3.0." in lines
     assert any("the first conversion of a tiny network takes 120 MB" in line for line in lines)
