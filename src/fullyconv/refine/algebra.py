@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar
 from fullyconv.graph import Pair
 
 T = TypeVar("T")
-Arithmetic = Literal["add", "sub", "mul", "div", "min"]
+Arithmetic = Literal["add", "sub", "mul", "div", "min", "max"]
 
 
 class Algebra(Protocol[T]):
@@ -21,10 +21,13 @@ class Algebra(Protocol[T]):
         """Returns whole numbers, `(n,)`."""
 
     def calculate(self, kind: Arithmetic, a: T, b: T) -> T:
-        """Returns a result for each value; a single one goes with each of many.
+        """Returns a result for each value; axes of size 1 go with all of the other's.
 
         A quotient of whole numbers is one as well; what it is of negative ones does not matter.
         """
+
+    def count_up(self, size: T) -> T:
+        """Returns the whole numbers from 0 on, as many as `size` `(1,)` says."""
 
     def join(self, parts: Sequence[T], axis: int) -> T:
         """Returns tensors side by side along an axis."""
@@ -40,6 +43,9 @@ class Algebra(Protocol[T]):
 
     def extend(self, x: T, rank: int, axis: int, cells: int | T) -> T:
         """Returns a tensor of `rank` axes with zeros at the end of one."""
+
+    def take(self, x: T, places: T) -> T:
+        """Returns what lies at places `(n,)` of the first axis."""
 
     def mark(self, counts: T, size: T) -> T:
         """Returns truth values `(n, size)`: true are as many of the first ones as each of `counts` `(n,)` says."""

@@ -1,20 +1,21 @@
 """What a step of a plan makes of a map's end: how many cells, and what it takes those beyond the end for.
 
 Where the fragments of a map lie in one tensor, the shorter ones end before the tensor does. An operation that looks
-beyond a map's end must find there what it finds beyond the tensor's: the cells are filled with what it pads with.
+beyond a map's end must find there what it finds beyond the tensor's: the cells are filled with what it pads with, or
+with the map's last cells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Literal
 
 from fullyconv.analyze.geometry import Sliding
 from fullyconv.analyze.plan import BinPool, CropMap, SlidingNorm, SlidingPool, SlidingStatistic, ToGrid, WindowStatistic
 from fullyconv.analyze.rearrangement import FoldMap, UnfoldMap
 from fullyconv.graph import Conv, Operation, Pad, Pair, Upsample, WindowPool
+from fullyconv.refine.surroundings import KINDS
 
 _ONE = (1, 1)
 _STILL = Sliding()
@@ -27,16 +28,15 @@ class Edge:
     Attributes:
         rows: how many rows it makes of how many.
         columns: the same for columns.
-        fill: what it takes cells beyond the end for, "least" for less than all numbers; None where it looks at none.
+        fill: what it takes cells beyond the end for, "least" for less than all numbers, "last" for the last cell; None
+            where it looks at none, or where what carries it out asks for them (`Stacking.surround`).
         average: whether it divides by how many cells its kernel covers; True or False for whether padding counts.
-        reason: why what lies beyond the end cannot be filled for it; "" where it can.
     """
 
     rows: Sliding = _STILL
     columns: Sliding = _STILL
-    fill: float | Literal["least"] | None = None
+    fill: float | Literal["least", "last"] | None = None
     average: bool | None = None
-    reason: str = ""
 
     @property
     def along(self) -> tuple[Sliding, Sliding]:
@@ -83,29 +83,21 @@ def _find_pool(op: WindowPool) -> Edge:
 
 def _find_pad(op: Pad) -> Edge:
     rows, columns = (Sliding(1, 1, before, after) for before, after in op.pads[2:])
-    if op.mode != "constant":
-        return Edge(rows, columns, reason=f"padding of kind {op.mode} looks for a map's last cells")
-    if not isfinite(op.value):
-        return Edge(rows, columns, reason=f"padding with {op.value:g}")
-    return Edge(rows, columns, op.value if _reads_beyond(rows, columns) else None)
+    assert op.mode == "constant" or op.mode in KINDS  # its rule refuses what wraps around
+    return Edge(rows, columns, op.value if op.mode == "constant" and _reads_beyond(rows, columns) else None)
 
 
 def _find_enlargement(op: Upsample) -> Edge:
     assert op.times is not None  # its rule refuses that
     rows, columns = (Sliding(finer=times) for times in op.times)
-    reason = "" if op.kind == "nearest" else f"{op.kind} upsampling looks for a map's last cells"
-    return Edge(rows, columns, reason=reason)
+    return Edge(rows, columns, None if op.kind == "nearest" else "last")
 
 
-def _find_norm(op: SlidingNorm) -> Edge:
-    """One of single cells takes the mean of the whole map off first, which must be a number."""
-    if op.extent == _ONE:
-        return Edge(fill=0.0)
-    return _refuse_sliding(op)
-
-
-def _refuse_sliding(op: SlidingNorm | SlidingPool | SlidingStatistic) -> Edge:
-    return Edge(reason="" if op.extent == _ONE else "a statistic of the cells around looks for a map's last cells")
+def _find_sliding(op: SlidingNorm | SlidingPool | SlidingStatistic) -> Edge:
+    """Variances take the mean of the whole map off first: of all its cells, which must be like the real ones."""
+    rows, columns = (Sliding(size, 1, (size - 1) // 2, size // 2) for size in op.extent)
+    centres = isinstance(op, SlidingNorm) or (isinstance(op, SlidingStatistic) and op.kind != "norm")
+    return Edge(rows, columns, "last" if centres else None)
 
 
 def _find_kernel(extent: Pair, stride: Pair) -> Edge:
@@ -124,9 +116,9 @@ _EDGES: Mapping[type, Callable[[Any], Edge]] = {
     CropMap: _find_crop,
     FoldMap: lambda op: _find_kernel(op.block, op.block),
     Pad: _find_pad,
-    SlidingNorm: _find_norm,
-    SlidingPool: _refuse_sliding,
-    SlidingStatistic: _refuse_sliding,
+    SlidingNorm: _find_sliding,
+    SlidingPool: _find_sliding,
+    SlidingStatistic: _find_sliding,
     ToGrid: lambda op: _find_kernel(_ONE, op.step),
     UnfoldMap: lambda op: Edge(Sliding(finer=op.block[0]), Sliding(finer=op.block[1])),
     Upsample: _find_enlargement,

@@ -18,6 +18,7 @@ from fullyconv.graph import Pair
 from fullyconv.refine.algebra import Algebra
 from fullyconv.refine.edges import Edge
 from fullyconv.refine.lattice import Lattice, Split
+from fullyconv.refine.surroundings import Ends, Kind, Surroundings
 
 T = TypeVar("T")
 Lattices = tuple[Lattice, Lattice]
@@ -92,6 +93,8 @@ class Stacking(Generic[T]):
         """Returns the tensor of a map, with cells that are not real as an operation takes what is beyond the end."""
         if edge.fill is None or map_.is_whole:
             return map_.tensor
+        if edge.fill == "last":
+            return self.surround(map_.tensor, map_, Edge(), "replicate")
         algebra = self.algebra
         rows, columns = map_.rows.fragments, map_.columns.fragments
         channels, height, width = algebra.size(map_.tensor, 1), map_.rows.size(), map_.columns.size()
@@ -101,6 +104,23 @@ class Stacking(Generic[T]):
         value = float("-inf") if edge.fill == "least" else edge.fill
         chosen = algebra.choose(reduce(algebra.mark_both, marks), seen, value)
         return algebra.reshape(chosen, [-1, channels, height, width])
+
+    def surround(self, x: T, map_: Stack[T], edge: Edge, kind: Kind) -> T:
+        """Returns what an operation made of a map before it pads, padded with the last real cells.
+
+        Args:
+            x: what it made, its stride 1: `(Fy * Fx * N, C, h, w)`.
+            map_: what it read.
+            edge: how it slides, with the padding that is wanted.
+            kind: whether the last cell is repeated, or those before it are mirrored.
+        """
+        surroundings = Surroundings(self.algebra, kind)
+        rows, columns = (self._find_ends(along, sliding) for along, sliding in zip(map_.along, edge.along, strict=True))
+        if map_.rows.counts is not None or rows.pads != (0, 0):
+            x, rows = surroundings.add(x, 0, (rows, columns)), replace(rows, size=rows.padded)
+        if map_.columns.counts is not None or columns.pads != (0, 0):
+            x = surroundings.add(x, 1, (rows, columns))
+        return x
 
     def average(self, map_: Stack[T], edge: Edge, kernel: Pair, stride: Pair) -> T:
         """Returns the averages of what a kernel covers of each fragment: sums, divided by how many cells that are.
@@ -160,6 +180,12 @@ class Stacking(Generic[T]):
         tall, wide = (algebra.calculate("mul", size, algebra.numbers(times))
                       for size, times in ((height, rows), (width, columns)))  # fmt: skip
         return algebra.reshape(x, [-1, channels, tall, wide])
+
+    def _find_ends(self, along: Along[T], sliding: Sliding) -> Ends[T]:
+        """Returns where fragments end once a kernel has slid over them, before what it slides over is padded."""
+        size, counts = (self._add(cells, 1 - sliding.kernel) for cells in (along.size(), _count_real(along)))
+        padded = self._add(size, sliding.before + sliding.after)
+        return Ends(along.fragments, size, counts, (sliding.before, sliding.after), padded)
 
     def _follow(self, before: Along[T], sliding: Sliding, factor: int) -> Along[T]:
         """Returns the fragments after an operation."""

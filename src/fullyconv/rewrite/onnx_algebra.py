@@ -13,7 +13,7 @@ from fullyconv.graph import Pair
 from fullyconv.refine.algebra import Arithmetic
 from fullyconv.rewrite.onnx_builder import TO_THE_END, OnnxBuilder
 
-_NAMES = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "min": "Min"}
+_NAMES = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "min": "Min", "max": "Max"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class OnnxAlgebra:
     def calculate(self, kind: Arithmetic, a: ir.Value, b: ir.Value) -> ir.Value:  # noqa: D102 - see Algebra
         return self.builder.add(_NAMES[kind], [a, b])
 
+    def count_up(self, size: ir.Value) -> ir.Value:  # noqa: D102 - see Algebra
+        end = self.builder.add("Squeeze", [size, self.builder.numbers(0)])
+        return self.builder.add("Range", [self.builder.number(0), end, self.builder.number(1)])
+
     def join(self, parts: Sequence[ir.Value], axis: int) -> ir.Value:  # noqa: D102 - see Algebra
         return self.builder.add("Concat", parts, axis=axis) if len(parts) > 1 else parts[0]
 
@@ -53,11 +57,12 @@ class OnnxAlgebra:
         parts += [build.numbers(*[0] * (rank - 1 - axis))] if axis < rank - 1 else []
         return build.add("Pad", [x, build.add("Concat", parts, axis=0)])
 
+    def take(self, x: ir.Value, places: ir.Value) -> ir.Value:  # noqa: D102 - see Algebra
+        return self.builder.add("Gather", [x, places], axis=0)
+
     def mark(self, counts: ir.Value, size: ir.Value) -> ir.Value:  # noqa: D102 - see Algebra
         build = self.builder
-        end = build.add("Squeeze", [size, build.numbers(0)])
-        places = build.add("Range", [self._make_one(0), end, self._make_one(1)])
-        return build.add("Less", [places, build.add("Unsqueeze", [counts, build.numbers(1)])])
+        return build.add("Less", [self.count_up(size), build.add("Unsqueeze", [counts, build.numbers(1)])])
 
     def mark_both(self, a: ir.Value, b: ir.Value) -> ir.Value:  # noqa: D102 - see Algebra
         return self.builder.add("And", [a, b])
@@ -80,7 +85,3 @@ class OnnxAlgebra:
 
     def _make(self, size: int | ir.Value) -> ir.Value:
         return self.builder.numbers(size) if isinstance(size, int) else size
-
-    def _make_one(self, number: int) -> ir.Value:
-        name = f"number:{number}"
-        return self.builder.add_weight(name, ir.tensor(np.array(number, np.int64), name=name))

@@ -12,7 +12,7 @@ from fullyconv.analyze.plan import Output, Plan, Step
 from fullyconv.capture.onnx_file import CapturedOnnx
 from fullyconv.graph import Operation
 from fullyconv.rewrite.onnx_builder import OnnxBuilder
-from fullyconv.rewrite.onnx_lowering import OnnxLowering
+from fullyconv.rewrite.onnx_lowering import OnnxLowering, Surround
 from fullyconv.rewrite.onnx_steps import lower_to_onnx
 from fullyconv.rewrite.onnx_weights import OnnxWeights
 
@@ -92,14 +92,21 @@ class OnnxWriter:
         """Returns what a dense tensor is called; outputs of the model get their names at the end, on the grid."""
         return f"{tensor}:cells" if tensor in {output.value for output in self.plan.outputs} else tensor
 
-    def lower(self, step: Step, op: Operation, maps: Sequence[ir.Value]) -> ir.Value:
-        """Returns what a step makes of its maps, by an operation that may have another stride than the step's."""
+    def lower(self, step: Step, op: Operation, maps: Sequence[ir.Value], surround: Surround | None = None) -> ir.Value:
+        """Returns what a step makes of its maps, by an operation that may have another stride than the step's.
+
+        Args:
+            step: the step.
+            op: its operation.
+            maps: what it reads.
+            surround: what pads with a map's last cells where the runtime cannot; see `OnnxLowering`.
+        """
         waiting = iter(maps)
         inputs = tuple(next(waiting) if isinstance(used, str) else self.weights.add(used, step) for used in step.inputs)
         weights = tuple(None if used is None else self.weights.add(used, step) for used in step.weights)
         low = OnnxLowering(
             step, op, inputs, weights, self.nodes[step.node], self.originals[step.node],
-            self.image, self.plan.grid.window_px, self.builder, self.weights,
+            self.image, self.plan.grid.window_px, self.builder, self.weights, surround,
         )  # fmt: skip
         value = lower_to_onnx(low)
         value.dtype = self.find_dtype(step)

@@ -64,6 +64,11 @@ class OnnxBuilder:
             self._numbers[numbers] = self.add_weight(name, ir.tensor(array, name=name))
         return self._numbers[numbers]
 
+    def number(self, number: int) -> ir.Value:
+        """Returns a whole number as a weight `()`."""
+        name = f"number:{number}"
+        return self.add_weight(name, ir.tensor(np.array(number, np.int64), name=name))
+
     def rename(self, value: ir.Value, name: str, node_name: str = "") -> ir.Value:
         """Gives a value, and the node that makes it, names of their own where those are free."""
         self._names.discard(str(value.name))

@@ -23,10 +23,10 @@ from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.dense_module import DenseModule
 from fullyconv.rewrite.onnx_files import save_onnx
-from fullyconv.rewrite.onnx_fragments import check_edges, check_scores, loosen_cuts
+from fullyconv.rewrite.onnx_fragments import check_scores, loosen_cuts
 from fullyconv.rewrite.onnx_tracing import HeadPart, SharedPart, make_windows
 from fullyconv.rewrite.program import OnnxHead, OnnxProgram, Program
-from fullyconv.rewrite.refined import Route, join_lattices
+from fullyconv.rewrite.refined import Route
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -98,14 +98,12 @@ def _make_module(dense: DenseModel) -> OnnxModule:
     model = _export_shared(module, image, names)
     head, head_model = _export_head(module, names) if module.program.head else (None, None)
     made = OnnxModule(_describe(module, image, names, head), model, head_model)
-    for size in (dense.grid.window_px, _choose_size(dense)):
+    for size in _list_sizes(dense):
         check_export(module, made, _make_image(dense, size))
     return made
 
 
 def _check_route(program: Program, route: Route) -> None:
-    reads = ((stage, join_lattices([route.lattices[name] for name in stage.reads])) for stage in route.stages)
-    check_edges(((stage.makes[0], stage.edge, lattices) for stage, lattices in reads), program.stride)
     check_scores(route.lattices, {output.tensor for output in program.logits if output.tensor}, program.stride)
     check_scores(route.lattices, {output.tensor for output in program.outputs if output.tensor}, program.stride)
 
@@ -156,13 +154,16 @@ def _make_image(dense: DenseModel, size: tuple[int, int]) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(read_dtype(dense.module))
 
 
-def _choose_size(dense: DenseModel) -> tuple[int, int]:
-    """Returns the size of an image with two rows and three columns of windows, and with rest pixels.
+def _list_sizes(dense: DenseModel) -> list[tuple[int, int]]:
+    """Returns the sizes of images of one window, and of two rows and three columns of windows, with rest pixels.
 
-    At the network's own stride: so maps in fragments have other sizes than at the window, which is traced.
+    At the network's own stride: so maps in fragments have other sizes than at the window, which is traced. For those
+    there is an image that is one pixel larger: of two phases, one has fewer cells only at every other size.
     """
     (height, width), (down, right) = dense.grid.window_px, dense.own_stride_px
-    return height + down + down // 2, width + 2 * right + right // 2
+    larger = (height + down + down // 2, width + 2 * right + right // 2)
+    is_finer = dense.grid.stride_px != dense.own_stride_px
+    return [(height, width), larger, *([(larger[0] + 1, larger[1] + 1)] if is_finer else [])]
 
 
 def _describe(module: DenseModule, image: Tensor, names: Mapping[str, str], head: OnnxHead | None) -> OnnxProgram:

@@ -9,27 +9,11 @@ from math import gcd
 from fullyconv.analyze.plan import Cut
 from fullyconv.errors import ModelError
 from fullyconv.graph import Pair
-from fullyconv.refine.edges import Edge
 from fullyconv.refine.lattice import Lattice
 
 Lattices = tuple[Lattice, Lattice]
 
 _ADVICE = "save the network as .pt2, or choose a coarser stride"
-
-
-def check_edges(edges: Iterable[tuple[str, Edge, Lattices]], step: Pair) -> None:
-    """Checks that no step looks for the last cells of a map that is in fragments: in one tensor all end as one.
-
-    Args:
-        edges: of each step its name, what it makes of a map's end, and where the cells of what it reads lie.
-        step: pixels between neighbouring scores.
-
-    Raises:
-        ModelError: a step does.
-    """
-    for name, edge, lattices in edges:
-        if edge.reason and not _is_whole(lattices, step):
-            raise ModelError(f"{name}: no ONNX form at a stride of {step[1]}x{step[0]}: {edge.reason}; {_ADVICE}")
 
 
 def check_scores(lattices: Mapping[str, Lattices], outputs: Iterable[str], step: Pair) -> None:
@@ -65,7 +49,3 @@ def _find_hole(name: str, lattice: Lattice, step: int) -> int:
     if fragments > 1 and lattice.stride != lattice.period:
         raise ModelError(f"{name}: no ONNX form at this stride: its cells lie closer than its fragments; {_ADVICE}")
     return fragments
-
-
-def _is_whole(lattices: Lattices, step: Pair) -> bool:
-    return all(lattice.period == gcd(lattice.period, size) for lattice, size in zip(lattices, step, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,11 @@ import onnx_ir as ir
 
 from fullyconv.analyze.plan import Step
 from fullyconv.graph import Node, Pair
+from fullyconv.refine.surroundings import Kind
 from fullyconv.rewrite.onnx_builder import OnnxBuilder
 from fullyconv.rewrite.onnx_weights import OnnxWeights
+
+Surround = Callable[[ir.Value, Kind], ir.Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class OnnxLowering:
         window: in pixels.
         builder: where its nodes go.
         constants: weights of the classifier by name, as weights of the dense network.
+        surround: what pads rows and columns by repeating or mirroring cells where the runtime would find the wrong
+            ones; takes the map and the kind of padding, as torch calls it.
     """
 
     step: Step
@@ -40,6 +46,7 @@ class OnnxLowering:
     window: Pair
     builder: OnnxBuilder
     constants: OnnxWeights
+    surround: Surround | None = None
 
     @property
     def x(self) -> ir.Value:

@@ -90,7 +90,7 @@ def _average(low: OnnxLowering, x: ir.Value, extent: Pair) -> ir.Value:
     build = low.builder
     for axis, size in ((2, extent[0]), (3, extent[1])):
         if size > 1:
-            sums = low.add("CumSum", x, build.numbers(axis))
+            sums = low.add("CumSum", x, build.number(axis))
             before = [int(place == axis) for place in range(4)]
             sums = low.add("Pad", sums, build.numbers(*before, 0, 0, 0, 0), _make_exact(low, 0.0))
             upper = build.slice(sums, [axis], [size], [TO_THE_END])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import gcd, prod
 
 import onnx_ir as ir
@@ -16,10 +17,11 @@ from fullyconv.refine.edges import Edge, find_edge
 from fullyconv.refine.lattice import Lattice, Split
 from fullyconv.refine.slides import find_slide
 from fullyconv.refine.stacks import Stack, Stacking
+from fullyconv.refine.surroundings import Kind
 from fullyconv.rewrite.onnx_algebra import OnnxAlgebra
 from fullyconv.rewrite.onnx_apply import OnnxWriter
 from fullyconv.rewrite.onnx_builder import TO_THE_END
-from fullyconv.rewrite.onnx_fragments import Lattices, check_edges, check_scores
+from fullyconv.rewrite.onnx_fragments import Lattices, check_scores
 from fullyconv.rewrite.refined import check_reachable, join_lattices, list_reachable, split_lattices
 
 
@@ -70,14 +72,12 @@ def choose_route(plan: Plan, image: str, step_px: Pair) -> PlanRoute:
     """Returns the route of a plan for windows at multiples of `step_px` pixels.
 
     Raises:
-        ModelError: a step has no ONNX form on fragments.
+        ModelError: scores lie between cells.
         OptionError: windows cannot lie there; the message lists what is possible.
     """
     reachable = list_reachable(plan.grid.stride_px, lambda step: make_plan_route(plan, image, step))
     check_reachable(reachable, step_px)
     route = make_plan_route(plan, image, step_px)
-    reads = ((step, join_lattices([route.lattices[name] for name in list_maps(step)])) for step in plan.steps)
-    check_edges(((step.node, find_edge(step.op), lattices) for step, lattices in reads), step_px)
     ends = {output.tensor for output in (*plan.outputs, *plan.logits) if output.tensor}
     check_scores(route.lattices, ends, step_px)
     return route
@@ -138,7 +138,11 @@ class FragmentWriter(OnnxWriter):
             return self._fold(maps[0], op.block, factors)
         if isinstance(op, WindowPool) and op.ceil_mode and factors != (1, 1):
             maps, op = [self._reach(maps[0], edge)], replace(op, ceil_mode=False)
-        return self.lower(step, op, maps)
+        surround = None if read[0].is_whole else partial(self._surround, read[0], edge)
+        return self.lower(step, op, maps, surround)
+
+    def _surround(self, map_: Stack[ir.Value], edge: Edge, x: ir.Value, kind: Kind) -> ir.Value:
+        return self.stacking.surround(x, map_, edge, kind)
 
     def _find_kernel(self, step: Step) -> Pair:
         if not isinstance(step.op, Conv):

@@ -43,6 +43,8 @@ def _lower_statistic(low: OnnxLowering) -> ir.Value:
 
 def repeat_borders(low: OnnxLowering, statistic: ir.Value, extent: Pair) -> ir.Value:
     """Returns a statistic of all whole windows as one for each cell: near the border, that of the nearest window."""
+    if low.surround is not None:
+        return low.surround(statistic, "replicate")
     rows, columns = extent
     pads = [0, 0, (rows - 1) // 2, (columns - 1) // 2, 0, 0, rows // 2, columns // 2]
     return low.add("Pad", statistic, low.builder.numbers(*pads), mode="edge") if any(pads) else statistic

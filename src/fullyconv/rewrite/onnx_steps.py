@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from fullyconv.analyze.plan import (
 )
 from fullyconv.errors import ModelError
 from fullyconv.graph import ChannelAffine, Concat, Conv, Pad, Softmax, WindowPool
+from fullyconv.refine.surroundings import KINDS
 from fullyconv.rewrite.kernels import find_bin
 from fullyconv.rewrite.onnx_builder import TO_THE_END
 from fullyconv.rewrite.onnx_lowering import OnnxLowering, spell_pads
@@ -94,10 +96,15 @@ def _lower_add(low: OnnxLowering) -> ir.Value:
 
 
 def _lower_pad(low: OnnxLowering) -> ir.Value:
-    op: Pad = low.op
+    op, x = low.op, low.x
+    assert isinstance(op, Pad)
+    if low.surround is not None and op.mode in KINDS:
+        x, op = low.surround(x, KINDS[op.mode]), replace(op, pads=(*op.pads[:2], (0, 0), (0, 0)))
+        if op.pads[1] == (0, 0):
+            return x
     pads = [before for before, _ in op.pads] + [after for _, after in op.pads]
     value = low.constants.make_scalar(op.value) if op.mode == "constant" else None
-    inputs = [low.x, low.builder.numbers(*pads), *([value] if value is not None else [])]
+    inputs = [x, low.builder.numbers(*pads), *([value] if value is not None else [])]
     return low.add("Pad", *inputs, mode=_PAD_MODES.get(op.mode, op.mode))
 
 

@@ -131,8 +131,8 @@ def _spread_constant_pad(args: Arguments, hole: Pair) -> Arguments:
 
 
 def _spread_pad(args: Arguments, hole: Pair) -> Arguments | None:
-    x, pads, mode, value = args
-    return (x, _spread_pads(pads, hole), mode, value) if mode == "constant" else None
+    x, pads, mode, *value = args
+    return (x, _spread_pads(pads, hole), mode, *value) if mode == "constant" else None
 
 
 def _spread_pads(pads: Sequence[int], hole: Pair) -> list[int]:

@@ -18,6 +18,7 @@ _ARITHMETIC: Mapping[Arithmetic, Callable[[Tensor, Tensor], Tensor]] = {
     "mul": operator.mul,
     "div": operator.truediv,
     "min": torch.minimum,
+    "max": torch.maximum,
 }
 
 
@@ -34,6 +35,9 @@ class TracedAlgebra:
         if kind == "div" and not a.is_floating_point():
             return torch.div(a, b, rounding_mode="floor")
         return _ARITHMETIC[kind](a, b)
+
+    def count_up(self, size: Tensor) -> Tensor:  # noqa: D102 - see Algebra
+        return torch.arange(size[0])  # type: ignore[call-overload,no-any-return]
 
     def join(self, parts: Sequence[Tensor], axis: int) -> Tensor:  # noqa: D102 - see Algebra
         return torch.cat(list(parts), axis)
@@ -52,8 +56,11 @@ class TracedAlgebra:
         more = cells if isinstance(cells, int) else cells[0]
         return F.pad(x, [*[0, 0] * (rank - 1 - axis), 0, more])  # type: ignore[list-item]
 
+    def take(self, x: Tensor, places: Tensor) -> Tensor:  # noqa: D102 - see Algebra
+        return x.index_select(0, places)
+
     def mark(self, counts: Tensor, size: Tensor) -> Tensor:  # noqa: D102 - see Algebra
-        return torch.arange(size[0]) < counts[:, None]  # type: ignore[call-overload,no-any-return]
+        return self.count_up(size) < counts[:, None]
 
     def mark_both(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102 - see Algebra
         return a & b

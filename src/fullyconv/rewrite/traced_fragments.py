@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from fullyconv.capture.calls import Call
 from fullyconv.graph import Pair
+from fullyconv.refine.edges import Edge
 from fullyconv.refine.stacks import Stack, Stacking
+from fullyconv.refine.surroundings import KINDS
 from fullyconv.rewrite.loosening import loosen_step
 from fullyconv.rewrite.program import GridCall, Instruction
 from fullyconv.rewrite.refined import Route, Stage
 from fullyconv.rewrite.traced_algebra import TracedAlgebra
+
+_PAD = "aten.pad.default"
 
 RunCall = Callable[[Call, dict[str, Tensor], Any], tuple[Any, ...]]
 
@@ -69,15 +73,35 @@ class TracedFragments:
         if factors != (1, 1):
             assert stage.slide is not None  # only what slides has phases
             instructions = loosen_step(stage.instructions, stage.slide, factors)
-        return self._run_calls(instructions, stage, [self.stacking.fill(map_, stage.edge) for map_ in read])
+        return self._run_calls(instructions, stage, read)
 
-    def _run_calls(self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Tensor]) -> list[Tensor]:
-        known = {**self.weights, **dict(zip(stage.reads, read, strict=True))}
+    def _run_calls(
+        self, instructions: Sequence[Instruction], stage: Stage, read: Sequence[Stack[Tensor]]
+    ) -> list[Tensor]:
+        filled = [self.stacking.fill(map_, stage.edge) for map_ in read]
+        known = {**self.weights, **dict(zip(stage.reads, filled, strict=True))}
+        run = self.run_call if read[0].is_whole else self._surround(read[0], stage.edge)
+        batch = filled[0].shape[0]
         for instruction in instructions:
             if isinstance(instruction, GridCall):
                 rows, columns = instruction.step
                 known[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
             else:
-                made = self.run_call(instruction, known, read[0].shape[0])
+                made = run(instruction, known, batch)
                 known.update(zip(instruction.outputs, made, strict=False))
         return [known[name] for name in stage.makes]
+
+    def _surround(self, read: Stack[Tensor], edge: Edge) -> RunCall:
+        """Returns what runs calls on a map in fragments: what repeats or mirrors last cells finds the real ones."""
+
+        def run(call: Call, known: dict[str, Tensor], batch: Any) -> tuple[Any, ...]:
+            if call.target != _PAD or KINDS.get(call.args[2]) is None:
+                return self.run_call(call, known, batch)
+            source, pads, kind, *value = call.args
+            padded = self.stacking.surround(known[source.name], read, edge, kind)
+            if not any(pads[4:]):  # of channels
+                return (padded,)
+            rest = replace(call, args=(source, [0, 0, 0, 0, *pads[4:]], kind, *value))
+            return self.run_call(rest, {**known, source.name: padded}, batch)
+
+        return run
