@@ -56,19 +56,19 @@ of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside:
 
 _LOCAL = """## What is local and still runs on windows
 
-The reasons below name the first operation that cannot be shared. Those that could hide one that is local were read one by
-one, from the networks' graphs: no network of tier 2 is exactly local from end to end. Parts that are local, and run on windows
-all the same:
+The reasons in the tables name the first operation that cannot be shared. 58 classifiers have reasons that could hide one
+that is local. Of 54 of them the graphs were read (the rest are larger torchvision Swins): none is exactly local from end
+to end. Parts that are local, and run on windows all the same:
 
-- Attention within blocks of cells (Swin and its kin, DaViT, TinyViT, EfficientViT-M, HaloNet's with cells around
-  them): local, but sharing it would put windows whole blocks apart, a coarser grid than that of the map before it. Shifted
-  blocks, and position tables of the window, follow.
-- Layers on cells folded into blocks, before attention over all of them (MobileViT); attention inside each patch
-  (TNT), before a table of patch positions.
+- Attention within blocks of cells (Swin and its kin, DaViT, TinyViT, EfficientViT-M, HaloNet with cells around them):
+  sharing it would put windows whole blocks apart, on a coarser grid than that of the map before it. Shifted blocks, and
+  tables of positions in the window, follow.
+- Layers on cells folded into blocks, before attention over all of them (MobileViT); attention inside each patch (TNT),
+  before a table of patch positions.
 - A three-dimensional convolution over positions and channels (LambdaNet), before a sum over the window.
 
-All others look at the whole window there: attention, squeeze-and-excitation, norms whose statistics are
-those of the window, token mixing, recurrence; or add or multiply by a table of positions in it.
+All others look at the whole window there (attention, squeeze-and-excitation, norms with statistics of the window, token
+mixing, recurrence), or add or multiply by a table of positions in it.
 """
 
 
