@@ -56,9 +56,9 @@ of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside:
 
 _LOCAL = """## What is local and still runs on windows
 
-The reasons in the tables name the first operation that cannot be shared. 58 classifiers have reasons that could hide one
-that is local. Of 54 of them the graphs were read (the rest are larger torchvision Swins): none is exactly local from end
-to end. Parts that are local, and run on windows all the same:
+The reasons in the tables name the first operation that cannot be shared. 58 classifiers have reasons that could hide
+one that is local. Of 54 of them the graphs were read (the rest are larger torchvision Swins): none is exactly local
+from end to end. Parts that are local, and run on windows all the same:
 
 - Attention within blocks of cells (Swin and its kin, DaViT, TinyViT, EfficientViT-M, HaloNet with cells around them):
   sharing it would put windows whole blocks apart, on a coarser grid than that of the map before it. Shifted blocks, and
