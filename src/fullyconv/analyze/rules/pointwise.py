@@ -36,7 +36,7 @@ def carry_pointwise(node: Node, inputs: Inputs, build: Build) -> Outcome:
     constants = [name for name, value in zip(node.inputs, inputs, strict=True) if value is None]
     shapes = [(build.constants[name].shape, value.axes) for name in constants for value in fields]
     if any(_varies_over(*pair, Kind.BATCH) for pair in shapes):
-        return Refusal("a constant differs within the batch")
+        return Refusal("a constant has a value for each image of the batch")
     if len(fields) > 1 and any(_varies_over(*pair, Kind.Y, Kind.X) for pair in shapes):
         return Refusal("a constant that differs between positions meets several values")
     if len(fields) == 1:
