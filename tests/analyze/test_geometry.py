@@ -60,6 +60,14 @@ def test_agreement_is_for_all_sizes() -> None:
     assert all(same.count(size) == padded.count(size) for size in range(20, 60))
 
 
+def test_what_is_cropped_is_no_room_for_padding() -> None:
+    """A padded kernel after a crop reads cropped pixels: on a larger image they are there."""
+    before = Line(16).slide(Sliding(before=-2)).slide(Sliding(3, 1, 1, 1))
+    assert (before.first, before.last) == (-1, 4)
+    after = Line(16).slide(Sliding(after=-2)).slide(Sliding(3, 1, 1, 1))
+    assert after.last + (after.extent - 1) * after.stride - 16 == 1
+
+
 def test_join_covers_both() -> None:
     a, b = Line(20).slide(Sliding(3, 1, 1, 1)), Line(20).slide(Sliding(5, 1, 2, 2))
     assert (a.join(b).first, a.join(b).last) == (-2, 3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import fullyconv
 from fullyconv import DenseModel
@@ -59,6 +60,28 @@ def test_tiles_of_a_finer_grid_begin_where_the_own_grid_has_cells(name: str) -> 
     image = make_image((sizes[0] + 13, sizes[1] + 18))
     got = scan(dense, image, tile_px=(sizes[0] + 9) * (sizes[1] + 11))
     np.testing.assert_allclose(got.scores, score_whole(dense, image), rtol=1e-12, atol=1e-12)
+
+
+def crop(pads: list[int]) -> nn.Module:
+    """Returns a network that crops a map, and pads what is left of it."""
+
+    class Cropping(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.pad(x, pads)
+
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3, 2), Cropping(), nn.Conv2d(4, 4, 3, 1, 1), nn.Tanh(), nn.Conv2d(4, 4, 3, 2, 1)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
+
+
+@pytest.mark.parametrize("pads", [[-2, 0, 0, 0], [0, -2, 0, -1], [-1, 2, 1, -1], [0, 0, -2, -2]])
+def test_tiles_see_what_padding_hides_elsewhere(pads: list[int]) -> None:
+    """Where a map is cropped and padded again, a tile needs the cells that padding stands for at the image's border."""
+    dense = fullyconv.convert(crop(pads).double(), (21, 24))
+    for network in (dense, dense.refine(1)):
+        image = make_image((63, 71))
+        got = scan(network, image, tile_px=1500)
+        np.testing.assert_allclose(got.scores, score_whole(network, image), rtol=1e-12, atol=1e-12)
 
 
 def test_forgotten_margins_would_show(dense_with_margins: DenseModel) -> None:

@@ -51,10 +51,12 @@ class Line:
         extent: cells that one window covers.
         stride: pixels between neighbouring cells.
         first: cell `j` depends on pixels from `j * stride + first` ...
-        last: ... up to and without `j * stride + last`.
+        last: ... up to and without `j * stride + last`. Where cells are cropped and others padded after that, these
+            pixels include those that must be there lest padding takes the place of what was cropped.
         slides: all that happened since the image, to count cells on any image.
         period: windows that begin at multiples of so many pixels see the same network; 0 stands for the stride.
             It is a multiple of the stride: cells that a pixel shuffle made lie closer together than windows may.
+        enough: on an image of at least `j * stride + enough` pixels there is a cell `j`.
     """
 
     extent: int
@@ -63,6 +65,7 @@ class Line:
     last: int = 1
     slides: tuple[Sliding, ...] = ()
     period: int = 0
+    enough: int = 1
 
     def __post_init__(self) -> None:
         """Puts the stride where no period is given."""
@@ -78,10 +81,11 @@ class Line:
         return Line(
             extent=sliding.count(self.extent),
             stride=self.stride * sliding.stride,
-            first=self.first - sliding.before * self.stride,
-            last=self.last + (sliding.kernel - 1 - sliding.before) * self.stride,
+            first=min(self.first, 0) - sliding.before * self.stride,
+            last=max(self.last, self.enough) + (sliding.kernel - 1 - sliding.before) * self.stride,
             slides=(*self.slides, sliding),
             period=lcm(self.period, self.stride * sliding.stride),
+            enough=self.enough + (sliding.kernel - 1 - sliding.before - sliding.after) * self.stride,
         )
 
     def refine(self, cells: int) -> Line:
@@ -105,7 +109,8 @@ class Line:
         Of an even number, one more lies after the cell than before it.
         """
         before, after = (self.extent - 1) // 2, self.extent // 2
-        return replace(self, first=self.first - before * self.stride, last=self.last + after * self.stride)
+        first, last = min(self.first, 0), max(self.last, self.enough)
+        return replace(self, first=first - before * self.stride, last=last + after * self.stride)
 
     def count(self, pixels: int) -> int:
         """Returns the number of cells on an image of `pixels`.
@@ -121,7 +126,8 @@ class Line:
     def join(self, other: Line) -> Line:
         """Returns the axis of something that depends on a cell of both; `self` says how to count."""
         first, last = min(self.first, other.first), max(self.last, other.last)
-        return replace(self, first=first, last=last, period=lcm(self.period, other.period))
+        enough = max(self.enough, other.enough)
+        return replace(self, first=first, last=last, period=lcm(self.period, other.period), enough=enough)
 
     def agrees(self, other: Line, window: int) -> bool:
         """Returns whether both have equally many cells on every image that is at least `window` pixels.
