@@ -54,6 +54,24 @@ of `convert` alone, on 2 CPU cores, no GPU, with much other work running beside:
 """
 
 
+_LOCAL = """## What is local and still runs on windows
+
+The reasons in the tables name the first operation that cannot be shared. 58 classifiers have reasons that could hide
+one that is local. Of 54 of them the graphs were read (the rest are larger torchvision Swins): none is exactly local
+from end to end. Parts that are local, and run on windows all the same:
+
+- Attention within blocks of cells (Swin and its kin, DaViT, TinyViT, EfficientViT-M, HaloNet with cells around them):
+  sharing it would put windows whole blocks apart, on a coarser grid than that of the map before it. Shifted blocks, and
+  tables of positions in the window, follow.
+- Layers on cells folded into blocks, before attention over all of them (MobileViT); attention inside each patch (TNT),
+  before a table of patch positions.
+- A three-dimensional convolution over positions and channels (LambdaNet), before a sum over the window.
+
+All others look at the whole window there (attention, squeeze-and-excitation, norms with statistics of the window, token
+mixing, recurrence), or add or multiply by a table of positions in it.
+"""
+
+
 def write_table(rows: Sequence[Row], output: Path, *, listed: int, libraries_bytes: int) -> None:
     """Writes the page on what has been run so far of the `listed` classifiers, and what libraries take.
 
@@ -70,6 +88,7 @@ def _write_page(rows: Sequence[Row], listed: int, libraries_bytes: int) -> Itera
     yield f"Run so far: {len(rows)} of {listed} listed classifiers. Versions: {describe_versions(rows, VERSIONS)}.\n"
     yield from _write_summary(rows)
     yield from _write_costs(rows)
+    yield _LOCAL
     yield from _write_memory(rows, libraries_bytes)
     yield from _write_failures(rows)
     for suite in dict.fromkeys(row["suite"] for row in rows):

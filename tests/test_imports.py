@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 # A part may import itself and what stands before it in this list; nothing imports `cli`.
 ORDER = [
-    "errors", "grid", "card", "atomic", "allocator", "graph",
+    "errors", "grid", "card", "atomic", "allocator", "graph", "patches",
     "images", "capture", "analyze", "runtime", "refine", "rewrite", "verify",
     "fullyconv",  # the public names
     "scan", "detect", "train", "evaluate", "report", "export", "demo", "cli", "__main__",

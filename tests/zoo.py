@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import zoo_arranging as arranging
 import zoo_heads as heads
+import zoo_patches
 from zoo_mixing import Attention, SqueezeExcite
 from zoo_norms import NORMS
 from zoo_parts import Functional, conv, randomise
@@ -365,6 +366,9 @@ ZOO = {
     "prototypes": Entry(heads.prototypes, (23, 31), 1, CROPS, (4, 4)),
     "bilinear": Entry(heads.bilinear, (23, 31), 1, CROPS, (4, 4)),
     "smoothed": Entry(arranging.smoothed, (24, 32), 1, FEATURES, (4, 4)),
+    "outlook": Entry(zoo_patches.outlook, (24, 32), 1, FEATURES, (8, 8)),
+    "odd_outlook": Entry(zoo_patches.odd_outlook, (19, 27), 1, FEATURES, (4, 4)),
+    "patches": Entry(zoo_patches.patches, (21, 29), 1, CROPS, (4, 4)),
     "recurrent": Entry(recurrent, (31, 39), 2, CROPS, (4, 4), 1),
     **{name: Entry(*facts) for name, facts in STATISTICS.items()},
     **{name: Entry(*kind) for name, kind in NORMS.items()},

@@ -12,6 +12,7 @@ from fullyconv.analyze.factors import Kind
 from fullyconv.analyze.nominal import Nominal, Part, follow, make_nominal
 from fullyconv.graph import (
     Conv,
+    Dense,
     DepthToSpace,
     Node,
     Opaque,
@@ -24,6 +25,7 @@ from fullyconv.graph import (
     Value,
     WindowPool,
 )
+from fullyconv.patches import Overlap, Patches
 from planning import plan_between, pooled
 from zoo_arranging import fold_by_hand
 
@@ -46,6 +48,19 @@ def test_a_partition_and_its_reverse() -> None:
     mixed = run(Opaque(), parts, shapes[3], shapes[3])
     back = run(Permute((0, 5, 1, 3, 2, 4)), run(Regroup(), mixed, shapes[3], shapes[2]), shapes[2], shapes[1])
     assert run(Regroup(), back, shapes[1], MAP) == start
+
+
+def test_patches_as_columns_and_back() -> None:
+    """Columns hold the cells of the map and lie at the steps of the kernel; a layer over whole columns leaves those."""
+    start, patches = make_nominal(MAP, (4, 4)), Patches((3, 2), (1, 1), (1, 0), (2, 3))
+    columns = run(patches, start, MAP, (2, 36, 16))
+    assert columns.stride == (4, 4)
+    assert columns.axes is not None
+    assert columns.axes[2] == (Part(4, Kind.Y, 8), Part(4, Kind.X, 12))
+    tokens = run(Permute((0, 2, 1)), columns, (2, 36, 16), (2, 16, 36))
+    assert run(Dense(), tokens, (2, 16, 36), (2, 16, 7)).stride == (8, 12)
+    assert run(Overlap(patches, (8, 12)), columns, (2, 36, 16), MAP) == start
+    assert run(patches, Nominal((4, 4)), MAP, (2, 36, 16)) == Nominal((4, 4))
 
 
 def test_blocks_that_a_layer_reads_are_a_stride() -> None:

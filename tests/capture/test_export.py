@@ -198,3 +198,33 @@ def test_computed_weights_are_rounded_once() -> None:
     dense = fullyconv.convert(model, (9, 8)).to(torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(dense(image)[..., 0, 0], model.double()(image), rtol=0, atol=1e-6)
+
+
+LENT = {
+    "expand_as": lambda gate, x, y: y * gate[:, :, None, None].expand_as(x),
+    "view_as": lambda gate, x, y: y * gate.view_as(x[:, :, :1, :1]),
+    "reshape_as": lambda gate, x, y: (y.flatten(2) * gate[:, :, None]).reshape_as(x),
+}
+
+
+@pytest.mark.parametrize("name", LENT)
+def test_a_tensor_that_lends_its_shape_need_not_be_there(name: str) -> None:
+    """What runs on windows may take the shape of a map that is not among those cut for it."""
+
+    class Lending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.last, self.fc = nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, 1), nn.Linear(4, 2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            x = self.stem(images)
+            y = self.last(x).tanh()
+            return self.fc(LENT[name](y.mean((2, 3)).sigmoid(), x, y).relu().mean((2, 3)))
+
+    torch.manual_seed(0)
+    model = Lending().eval()
+    dense = fullyconv.convert(model, (9, 11))
+    assert dense.report.tier == 2
+    report = fullyconv.verify(dense, model)
+    assert report.passed, str(report)
+    assert report.errors["image crops"]["float64"] < 1e-12

@@ -50,6 +50,40 @@ LOCAL = {  # name: nodes, features, weights
         {"w": make_weight(288, 5), "c": make_weight(1)},
     ),
     "einsum": ([node("Einsum", "m w", "v", equation="nchw,chwk->nk")], 5, {"w": make_weight(6, 8, 6, 5)}),
+    "products of matrices in each cell": (
+        [
+            node("Reshape", "m split", "c"),
+            node("Transpose", "c", "a", perm=[0, 3, 4, 1, 2]),
+            node("Sin", "a", "s"),
+            node("Transpose", "s", "b", perm=[0, 1, 2, 4, 3]),
+            node("MatMul", "a b", "p"),
+            node("ReduceMax", "p axes", "q", keepdims=0),
+            node("Flatten", "q", "v"),
+        ],
+        4,
+        {"split": np.array([-1, 2, 3, 8, 6]), "axes": np.array([1, 2])},
+    ),
+    "einsum of two values": (
+        [
+            node("Sin", "m", "s"),
+            node("Einsum", "m s", "p", equation="nchw,ndhw->ncdhw"),
+            node("ReduceMax", "p axes", "q", keepdims=0),
+            node("Flatten", "q", "v"),
+        ],
+        36,
+        {"axes": np.array([3, 4])},
+    ),
+    "a matrix for a part of the channels": (
+        [
+            node("Reshape", "m split", "c"),
+            node("Transpose", "c", "a", perm=[0, 3, 4, 1, 2]),
+            node("MatMul", "a w", "p"),
+            node("ReduceMax", "p axes", "q", keepdims=0),
+            node("Flatten", "q", "v"),
+        ],
+        10,
+        {"split": np.array([-1, 2, 3, 8, 6]), "axes": np.array([1, 2]), "w": make_weight(3, 5)},
+    ),
     "batch norm": (
         [node("BatchNormalization", "m a b c d", "r", epsilon=1e-3), *pooled("r")],
         6,

@@ -26,6 +26,7 @@ NOT_EXPORTED = {
     ("hand_norms", False): "aten::rms_norm",
     ("u_shaped", False): "aten::_upsample_nearest_exact2d",
     ("bilinear", False): "aten::bilinear",
+    **dict.fromkeys((("outlook", False), ("odd_outlook", False), ("patches", False)), "translating col2im"),
     ("norms_of_vectors", True): "Failed to convert the exported program",
 }
 # The exporter writes another network: sums of differences (p=1) of each vector come out wrong.

@@ -196,3 +196,46 @@ def test_a_forward_that_ends_early_is_another_route():
     original, probe = prepare(net, net.double().trunk(WINDOW).detach())
     with pytest.raises(RouteError, match="ends before its feature maps are made"):
         run_trunk(original, find_cut(original, probe), LARGE)
+
+
+def test_a_trunk_is_run_past_what_torch_asserts_about_its_size():
+    class Asserting(Net):
+        def trunk(self, images: Tensor) -> Tensor:
+            torch._assert(images.shape[-1] == 8, "the width must be 8")
+            return super().trunk(images)
+
+    run_whole(Asserting())
+
+
+def test_a_trunk_stops_where_python_asserts():
+    class Asserting(Net):
+        def trunk(self, images: Tensor) -> Tensor:
+            torch._assert(images.shape[-2] == 8, "the height must be 8")
+            assert images.shape[-1] == 8, "the width must be 8"
+            return super().trunk(images)
+
+    with pytest.raises(AssertionError, match="the width must be 8"):
+        run_whole(Asserting())
+
+
+def test_values_are_asserted_on_every_image():
+    class Asserting(Net):
+        def trunk(self, images: Tensor) -> Tensor:
+            torch._assert(images.max() < WINDOW.max() + 0.01, "too bright")
+            return super().trunk(images)
+
+    with pytest.raises(AssertionError, match="too bright"):
+        run_whole(Asserting())
+
+
+def test_cells_that_a_linear_layer_multiplies_as_one_matrix_keep_their_places():
+    class Cells(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mixing = nn.Linear(4, 4, bias=False)
+            nn.init.normal_(self.mixing.weight, std=0.5, generator=torch.Generator().manual_seed(4))
+
+        def trunk(self, images: Tensor) -> Tensor:
+            return self.mixing(super().trunk(images).permute(0, 2, 3, 1))
+
+    run_whole(Cells())

@@ -22,7 +22,7 @@ from fullyconv.analyze.plan import (
     ToGrid,
     Weight,
 )
-from fullyconv.analyze.rearrangement import Indices
+from fullyconv.analyze.rearrangement import Own
 from fullyconv.graph import Constant, Node, Operation, Pair
 
 
@@ -98,7 +98,7 @@ class Build:
         node: Node,
         op: Operation,
         inputs: tuple[str | Weight, ...],
-        weights: tuple[Weight | ShiftedBias | Indices | None, ...] = (),
+        weights: tuple[Weight | ShiftedBias | Own | None, ...] = (),
     ) -> str:
         """Records a step and returns the name of its dense tensor."""
         base = node.outputs[0].name

@@ -6,7 +6,7 @@ are one case. Axes of size 1 have no factors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
 from math import prod
@@ -31,11 +31,13 @@ class Factor:
         kind: what it counts.
         size: at window size, at least 2.
         serial: tells channel factors apart; a part of a split factor extends its whole's serial.
+        is_folded: whether it counts cells that a reshape folded into channels.
     """
 
     kind: Kind
     size: int
     serial: tuple[int, ...] = ()
+    is_folded: bool = False
 
 
 Axis = tuple[Factor, ...]
@@ -120,8 +122,8 @@ def _split(factor: Factor, first: int, serial: int) -> tuple[Factor, Factor] | N
     sizes = (first, factor.size // first)
     if factor.kind is not Kind.CHANNEL:
         place = 0 if factor.kind is Kind.Y else 1
-        return Factor(factor.kind, sizes[0]), Factor(Kind.CHANNEL, sizes[1], (serial, place))
-    outer, inner = (Factor(factor.kind, size, (*factor.serial, i)) for i, size in enumerate(sizes))
+        return Factor(factor.kind, sizes[0]), Factor(Kind.CHANNEL, sizes[1], (serial, place), is_folded=True)
+    outer, inner = (replace(factor, size=size, serial=(*factor.serial, i)) for i, size in enumerate(sizes))
     return outer, inner
 
 

@@ -31,6 +31,7 @@ from fullyconv.graph import (
     Upsample,
     WindowPool,
 )
+from fullyconv.patches import Overlap, Patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,14 @@ def follow(
     kept = next((one for one, own in inputs if one.axes is not None and own == shape), None)
     if kept is not None and not isinstance(node.op, _REORDERS):
         return kept  # the value that something is added to, say
+    if isinstance(node.op, Patches) and inputs[0][0].axes is not None:
+        return _lay_out_patches(node.op, inputs[0][0].axes, shapes[node.inputs[0]])
     if field is not None and not isinstance(node.op, Permute | Regroup):
         return read_nominal(field)
     if isinstance(node.op, Conv | WindowPool | SpaceToDepth) and inputs[0][0].axes is not None:
         stride = _measure(inputs[0][0].axes[2:], stride)  # cells that were folded into its channels are read at once
+    if isinstance(node.op, Overlap):
+        return make_nominal(shape, stride)
     if isinstance(node.op, SpaceToDepth):
         return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
     if isinstance(node.op, DepthToSpace | Upsample):
@@ -120,6 +125,16 @@ def follow(
     if axes is not None and tuple(prod(part.size for part in axis) for axis in axes) != shape:
         axes = None  # an operation with outputs of several shapes, say
     return Nominal(_measure(axes, stride), axes)
+
+
+def _lay_out_patches(op: Patches, axes: tuple[Parts, ...], shape: Shape) -> Nominal:
+    """Returns what is known about columns of a map `(N, C, H, W)`: they hold its cells, and lie at steps."""
+    rows, columns = _measure(axes[2:], (1, 1))
+    fields = zip(shape[2:], op.kernel, op.dilation, op.padding, op.stride, strict=True)
+    height, width = ((size + 2 * pad - (kernel - 1) * d - 1) // step + 1 for size, kernel, d, pad, step in fields)
+    inner = Part(op.kernel[0], Kind.Y, rows), Part(op.kernel[1], Kind.X, columns)
+    places = Part(height, Kind.Y, rows * op.stride[0]), Part(width, Kind.X, columns * op.stride[1])
+    return Nominal((rows, columns), (axes[0], (Part(shape[1]), *inner), places))
 
 
 def _stride_on(op: Conv | WindowPool, shape: Shape, stride: Pair) -> Pair:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fullyconv.analyze.rearrangement import Indices
+from fullyconv.analyze.rearrangement import Own
 from fullyconv.graph import Operation, Pair, PoolAlong, Shape, StatisticKind
 from fullyconv.grid import Grid
 
@@ -262,7 +262,7 @@ class Step:
 
     op: Operation
     inputs: tuple[str | Weight, ...]
-    weights: tuple[Weight | ShiftedBias | Indices | None, ...]
+    weights: tuple[Weight | ShiftedBias | Own | None, ...]
     output: str
     node: str
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
-from fullyconv.graph import Operation, Pair
+import numpy as np
+from numpy.typing import NDArray
+
+from fullyconv.graph import Operation, Pair, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,40 @@ class Indices:
     """A constant of the plan's own: whole numbers."""
 
     values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """A constant of the plan's own: a convolution's kernel of zeros and ones, which only picks values and adds them.
+
+    Attributes:
+        shape: `(K, C, kh, kw)` of one group.
+        ones: places in the flattened kernel of one group.
+        groups: how many groups there are, all alike.
+    """
+
+    shape: Shape
+    ones: tuple[int, ...]
+    groups: int
+
+    @property
+    def count(self) -> int:
+        """How many numbers the kernel has."""
+        return self.groups * prod(self.shape)
+
+    def make(self) -> NDArray[np.float64]:
+        """Returns the kernel `(groups * K, C, kh, kw)`.
+
+        >>> Taps((2, 1, 1, 2), (0, 3), 1).make().tolist()
+        [[[[1.0, 0.0]]], [[[0.0, 1.0]]]]
+        """
+        kernel = np.zeros(self.shape)
+        kernel.flat[list(self.ones)] = 1
+        return np.tile(kernel, (self.groups, 1, 1, 1))
+
+
+# What a step may read that is no weight of the classifier.
+Own = Indices | Taps
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +102,17 @@ class AlongChannels(Operation):
 @dataclass(frozen=True, slots=True)
 class Multiply(Operation):
     """The product of both inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiplyMatrices(Operation):
+    """Products of matrices, of each cell by itself.
+
+    The channels of the first input, seen as `(groups, rows, inner)`, with those of the second, `(groups, inner,
+    columns)`, give `(groups, rows, columns)`.
+    """
+
+    groups: int
+    rows: int
+    inner: int
+    columns: int

@@ -8,6 +8,7 @@ from typing import Any
 from fullyconv.capture.aten_operations import Normal, Use
 from fullyconv.capture.calls import Ref
 from fullyconv.graph import DepthToSpace, Gather, Identity, Permute, SpaceToDepth, Stack, Unbind
+from fullyconv.patches import Overlap, Patches
 
 
 def _gather(use: Use, axis: int, indices: list[int]) -> Normal:
@@ -123,6 +124,19 @@ def _pixel_unshuffle(use: Use) -> Normal:
     return SpaceToDepth((block, block)), use.names("self")
 
 
+def _read_patches(use: Use) -> Patches:
+    kernel, dilation, padding, stride = (use[name] for name in ("kernel_size", "dilation", "padding", "stride"))
+    return Patches(tuple(kernel), tuple(dilation), tuple(padding), tuple(stride))
+
+
+def _im2col(use: Use) -> Normal:
+    return _read_patches(use), use.names("self")
+
+
+def _col2im(use: Use) -> Normal:
+    return Overlap(_read_patches(use), tuple(use["output_size"])), use.names("self")
+
+
 def _pixel_shuffle(use: Use) -> Normal:
     block = use["upscale_factor"]
     return DepthToSpace((block, block)), use.names("self")
@@ -142,4 +156,6 @@ ARRANGEMENTS: Mapping[str, Callable[[Use], Normal]] = {
     "unbind": _unbind,
     "pixel_unshuffle": _pixel_unshuffle,
     "pixel_shuffle": _pixel_shuffle,
+    "im2col": _im2col,
+    "col2im": _col2im,
 }

@@ -167,13 +167,6 @@ def _linear(use: Use) -> Normal:
     return Dense(), use.names("input", "weight", "bias")
 
 
-def _matmul(use: Use) -> Normal:
-    other = "other" if "other" in use.arguments else "mat2"
-    if len(use.shape(other)) != 2 or len(use.shape()) < 2:
-        return None
-    return Dense(transposed=True), (*use.names("self", other), "")
-
-
 def _addmm(use: Use) -> Normal:
     """Refused: factors; a bias that is not one value for each output."""
     if (use["beta"], use["alpha"]) != (1, 1) or use.shape() != use.shape("mat2")[1:]:
@@ -316,7 +309,6 @@ NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
     "amax": _reduce("max"),
     "max": _max,
     "linear": _linear,
-    **dict.fromkeys(("matmul", "mm"), _matmul),
     "addmm": _addmm,
     **dict.fromkeys(
         ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_copy"),

@@ -1,14 +1,15 @@
-"""ATen sums of products: einsum, and convolutions that are products."""
+"""ATen sums of products: einsum, products of matrices, and convolutions that are products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from string import ascii_letters
 from typing import Any
 
 from fullyconv.capture.aten_operations import Normal, Use
 from fullyconv.capture.calls import Ref
-from fullyconv.graph import Contract, Conv1d, Operation, Pair, Permute, Reduce, Shape
+from fullyconv.graph import Contract, Conv1d, Dense, Operation, Pair, Permute, Reduce, Shape
 
 
 def _einsum(use: Use) -> Normal:
@@ -62,6 +63,35 @@ def _rearrange(letters: str, result: str, operand: str) -> Normal:
     return Reduce("sum", axes, keepdim=False), (operand,)
 
 
+def _matmul(use: Use) -> Normal:
+    other = use.name("other" if "other" in use.arguments else "mat2")
+    return normalise_products((use.name("self"), other), (use.shape(), use.shapes[other]))
+
+
+def normalise_products(operands: tuple[str, str], shapes: tuple[Shape, Shape]) -> Normal:
+    """Understands a value times a matrix, and stacks of matrices times others; no vectors."""
+    if min(len(shape) for shape in shapes) < 2:
+        return None
+    if len(shapes[1]) == 2:
+        return Dense(transposed=True), (*operands, "")
+    free = iter(ascii_letters)
+    rows, inner, columns = next(free), next(free), next(free)
+    first, second, result = [rows, inner], [inner, columns], [rows, columns]
+    for mine, other in zip_longest(reversed(shapes[0][:-2]), reversed(shapes[1][:-2])):
+        shared = next(free)
+        first[:0] = _name_axis(mine, other, shared, free)
+        second[:0] = _name_axis(other, mine, shared, free)
+        result.insert(0, shared)
+    return Contract(("".join(first), "".join(second)), "".join(result)), (*operands, "")
+
+
+def _name_axis(size: int | None, other: int | None, shared: str, free: Iterator[str]) -> list[str]:
+    """Returns the letter of an axis, one of its own where it is of size 1 and meets a larger one, none without one."""
+    if size is None:
+        return []
+    return [shared if size == other or size > 1 or other is None else next(free)]
+
+
 def _conv1d(use: Use) -> Normal:
     """Refused: a value without a batch."""
     if len(use.shape("input")) != 3:
@@ -91,4 +121,8 @@ def simplify_conv1d(op: Conv1d, weight: Shape) -> Operation:
     return Contract(("ncx", "kcz"), "nkx") if still and weight[1] > 1 and weight[2] == 1 else op
 
 
-PRODUCTS: Mapping[str, Callable[[Use], Normal]] = {"einsum": _einsum, "conv1d": _conv1d}
+PRODUCTS: Mapping[str, Callable[[Use], Normal]] = {
+    **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
+    "einsum": _einsum,
+    "conv1d": _conv1d,
+}

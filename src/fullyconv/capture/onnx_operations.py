@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fullyconv.capture.aten_products import normalise_einsum, simplify_conv1d
+from fullyconv.capture.aten_products import normalise_einsum, normalise_products, simplify_conv1d
 from fullyconv.graph import (
     ChannelAffine,
     Conv,
@@ -251,9 +251,8 @@ def _gemm(use: OnnxUse) -> Normal:
 
 
 def _matmul(use: OnnxUse) -> Normal:
-    if len(use.shape(1)) != 2 or len(use.shape(0)) < 2:
-        return None
-    return Dense(transposed=True), (*use.inputs[:2], "")
+    first, second = use.inputs[:2]
+    return normalise_products((first, second), (use.shapes[first], use.shapes[second]))
 
 
 def _einsum(use: OnnxUse) -> Normal:

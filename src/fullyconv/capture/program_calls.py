@@ -17,6 +17,13 @@ from fullyconv.capture.calls import Call, Ref, map_arg
 from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Value
 
+# Operations that read nothing of their second tensor but its shape, and what they are with the numbers in its place.
+_SHAPED = {
+    "aten.expand_as.default": "aten.expand.default",
+    "aten.reshape_as.default": "aten.reshape.default",
+    "aten.view_as.default": "aten.view.default",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ProgramCalls:
@@ -125,9 +132,13 @@ class _Reader:
         def leaf(arg: Any) -> Any:
             return Ref(self.names[arg]) if isinstance(arg, fx.Node) else arg
 
+        target, shaped = str(node.target), _SHAPED.get(str(node.target))
+        if shaped is not None:
+            source, other = node.all_input_nodes[0], node.all_input_nodes[-1]
+            return Call(shaped, (leaf(source), [int(size) for size in other.meta["val"].shape]), {}, (node.name,))
         args = map_arg(tuple(_plain(arg) for arg in node.args), leaf)
         kwargs = {name: map_arg(_plain(arg), leaf) for name, arg in node.kwargs.items()}
-        return Call(str(node.target), args, kwargs, tuple(value.name for value in outputs))
+        return Call(target, args, kwargs, tuple(value.name for value in outputs))
 
 
 def _make_outputs(node: fx.Node) -> tuple[Value, ...]:

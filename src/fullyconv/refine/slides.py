@@ -24,7 +24,7 @@ from fullyconv.analyze.plan import (
     ToGrid,
     WindowStatistic,
 )
-from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, TakeChannels, UnfoldMap
+from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, MultiplyMatrices, TakeChannels, UnfoldMap
 from fullyconv.graph import ChannelAffine, Concat, Conv, Operation, Pad, Pair, PRelu, Softmax, Upsample, WindowPool
 from fullyconv.refine.edges import find_edge
 
@@ -33,8 +33,8 @@ _ONE = (1, 1)
 # Each output cell depends on input cells around the same place.
 _CELL_BY_CELL = frozenset({
     Add, AlongChannels, ChannelAffine, ChannelNorm, ChannelPool, ChannelReduce, ChannelRms, Concat, ConvAlongChannels,
-    CosineSimilarity, Distance, Multiply, Original, Pad, PRelu, ShuffleChannels, SliceChannels, SlidingNorm,
-    SlidingPool, SlidingStatistic, Softmax, TakeChannels,
+    CosineSimilarity, Distance, Multiply, MultiplyMatrices, Original, Pad, PRelu, ShuffleChannels, SliceChannels,
+    SlidingNorm, SlidingPool, SlidingStatistic, Softmax, TakeChannels,
 })  # fmt: skip
 
 # Its edge says how each of these slides.

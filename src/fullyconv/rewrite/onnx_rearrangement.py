@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, TakeChannels, UnfoldMap
+from fullyconv.analyze.rearrangement import (
+    AlongChannels,
+    FoldMap,
+    Multiply,
+    MultiplyMatrices,
+    TakeChannels,
+    UnfoldMap,
+)
 from fullyconv.errors import ModelError
 from fullyconv.graph import Upsample
 from fullyconv.rewrite.onnx_lowering import OnnxLowering
@@ -71,6 +78,18 @@ def _lower_multiply(low: OnnxLowering) -> ir.Value:
     return low.add("Mul", *low.inputs)
 
 
+def _lower_products(low: OnnxLowering) -> ir.Value:
+    """The rows and columns of a map go before the matrices."""
+    op: MultiplyMatrices = low.op
+    sizes = (op.groups, op.rows, op.inner), (op.groups, op.inner, op.columns)
+    first, second = (
+        low.add("Transpose", low.builder.reshape_channels(value, size, value), perm=[0, 4, 5, 1, 2, 3])
+        for value, size in zip(low.inputs, sizes, strict=True)
+    )
+    moved = low.add("Transpose", low.add("MatMul", first, second), perm=[0, 3, 4, 5, 1, 2])
+    return low.builder.reshape_channels(moved, (-1,), low.x)
+
+
 ONNX_REARRANGEMENTS: Mapping[type, Callable[[OnnxLowering], ir.Value]] = {
     FoldMap: _lower_fold,
     UnfoldMap: _lower_unfold,
@@ -78,4 +97,5 @@ ONNX_REARRANGEMENTS: Mapping[type, Callable[[OnnxLowering], ir.Value]] = {
     TakeChannels: _lower_take,
     AlongChannels: _lower_along,
     Multiply: _lower_multiply,
+    MultiplyMatrices: _lower_products,
 }

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from fullyconv.analyze.plan import ShiftedBias, Step, Weight
-from fullyconv.analyze.rearrangement import Indices
+from fullyconv.analyze.rearrangement import Indices, Own, Taps
 from fullyconv.capture.onnx_file import CapturedOnnx
 from fullyconv.rewrite.kernels import make_shifted_bias, make_weight
 from fullyconv.rewrite.onnx_builder import OnnxBuilder
@@ -25,7 +25,7 @@ class OnnxWeights:
         self._builder = builder
         self._known: dict[Any, ir.Value] = {}
 
-    def add(self, weight: Weight | ShiftedBias | Indices, step: Step) -> ir.Value:
+    def add(self, weight: Weight | ShiftedBias | Own, step: Step) -> ir.Value:
         """Returns a weight of a step."""
         if isinstance(weight, Weight) and weight.is_plain:
             return self.add_plain(weight.source)
@@ -53,9 +53,11 @@ class OnnxWeights:
         typed = np.ascontiguousarray(array).astype(self._captured.source.dtype).reshape(array.shape)
         return self._builder.add_weight(name, ir.tensor(typed, name=name))
 
-    def _make(self, weight: Weight | ShiftedBias | Indices, step: Step) -> tuple[str, Array]:
+    def _make(self, weight: Weight | ShiftedBias | Own, step: Step) -> tuple[str, Array]:
         if isinstance(weight, Indices):
             return f"{step.output}:places", np.array(weight.values, np.int64)
+        if isinstance(weight, Taps):
+            return f"{step.output}:places", weight.make().astype(self._captured.source.dtype)
         if isinstance(weight, ShiftedBias):
             source = weight.weight.source
             array: Array = make_shifted_bias(weight, self._read)

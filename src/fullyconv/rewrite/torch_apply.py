@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fullyconv.analyze.plan import Plan, ShiftedBias, Step, Weight
-from fullyconv.analyze.rearrangement import Indices
+from fullyconv.analyze.rearrangement import Indices, Own, Taps
 from fullyconv.capture.calls import Call, Ref, find_batched, map_arg
 from fullyconv.capture.liveness import count_live_values
 from fullyconv.capture.torch_export import CapturedModel
@@ -83,10 +83,10 @@ class _WeightStore:
         self._computed = _compute_read(captured)  # for this dense network only, which may keep them
         self._names: dict[Weight | ShiftedBias, str] = {}
 
-    def add(self, weight: Weight | ShiftedBias | Indices, step: Step | None) -> str:
+    def add(self, weight: Weight | ShiftedBias | Own, step: Step | None) -> str:
         """Returns the name of a weight, which is made when it is asked for the first time."""
-        if isinstance(weight, Indices):
-            return self._add_indices(weight, step)
+        if isinstance(weight, Indices | Taps):
+            return self._add_own(weight, step)
         source = weight.source if isinstance(weight, Weight) else (weight.bias or f"{weight.weight.source}:bias")
         known = self._names.get(weight)
         if known:
@@ -100,10 +100,13 @@ class _WeightStore:
             self.parameters.add(name)
         return name
 
-    def _add_indices(self, indices: Indices, step: Step | None) -> str:
+    def _add_own(self, own: Own, step: Step | None) -> str:
         assert step is not None  # only steps have constants of their own
         name = f"{step.output}:places"
-        self.weights[name] = torch.tensor(indices.values)
+        if isinstance(own, Indices):
+            self.weights[name] = torch.tensor(own.values)
+        else:
+            self.weights[name] = torch.from_numpy(own.make()).to(getattr(torch, self._captured.graph.image.dtype))
         return name
 
     def _make(self, weight: Weight | ShiftedBias) -> torch.Tensor:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fullyconv.analyze.rearrangement import AlongChannels, FoldMap, Multiply, Span, TakeChannels, UnfoldMap
+from fullyconv.analyze.rearrangement import (
+    AlongChannels,
+    FoldMap,
+    Multiply,
+    MultiplyMatrices,
+    Span,
+    TakeChannels,
+    UnfoldMap,
+)
 from fullyconv.capture.calls import Call, Ref
 from fullyconv.graph import Upsample
 from fullyconv.rewrite.lowering import Lowering
@@ -66,6 +74,24 @@ def _lower_multiply(low: Lowering) -> list[Instruction]:
     return [Call("aten.mul.Tensor", tuple(Ref(name) for name in low.inputs), outputs=(low.step.output,))]
 
 
+def _lower_products(low: Lowering) -> list[Instruction]:
+    """The rows and columns of a map go before the matrices."""
+    op: MultiplyMatrices = low.op
+    first, second = (f"{low.step.output}/{side}" for side in ("first", "second"))
+    sizes = (op.groups, op.rows, op.inner), (op.groups, op.inner, op.columns)
+    calls: list[Instruction] = []
+    for name, side, size in zip(low.inputs, (first, second), sizes, strict=True):
+        calls.append(Call("aten.unflatten.int", (Ref(name), 1, list(size)), outputs=(f"{side}/matrices",)))
+        calls.append(Call("aten.permute.default", (Ref(f"{side}/matrices"), [0, 4, 5, 1, 2, 3]), outputs=(side,)))
+    product, moved = f"{low.step.output}/product", f"{low.step.output}/moved"
+    return [
+        *calls,
+        Call("aten.matmul.default", (Ref(first), Ref(second)), outputs=(product,)),
+        Call("aten.permute.default", (Ref(product), [0, 3, 4, 5, 1, 2]), outputs=(moved,)),
+        Call("aten.flatten.using_ints", (Ref(moved), 1, 3), outputs=(low.step.output,)),
+    ]
+
+
 def _along(
     low: Lowering, span: Span, target: str, make_arguments: Callable[[int], tuple[Any, ...]]
 ) -> list[Instruction]:
@@ -86,4 +112,5 @@ REARRANGEMENTS: Mapping[type, Callable[[Lowering], list[Instruction]]] = {
     TakeChannels: _lower_take,
     AlongChannels: _lower_along,
     Multiply: _lower_multiply,
+    MultiplyMatrices: _lower_products,
 }

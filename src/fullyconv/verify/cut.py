@@ -6,8 +6,7 @@ the head runs on a window and finds, where the feature map is made, the patch pu
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +14,10 @@ from torch import Tensor
 
 from fullyconv.errors import ModelError
 from fullyconv.verify.answer import Answer
+from fullyconv.verify.assertions import run_past_assertions
 from fullyconv.verify.calls import Call, Watcher
 from fullyconv.verify.original import Original
-from fullyconv.verify.route import Place, RouteError, RouteGuard, RouteRecorder
+from fullyconv.verify.route import Place, RouteError, RouteGuard, RouteRecorder, is_layout
 from fullyconv.verify.splits import Probe
 
 # The tensor as the conversion knows it and as the forward makes it differ by the order of sums, and by constants
@@ -42,10 +42,13 @@ class Cut:
     Attributes:
         places: for each split tensor the calls that make it, in their order.
         steps: the route of the whole forward at window size.
+        viewed: the places that make a tensor which does not begin with the batch, so that only a view of it does: a
+            linear layer multiplies the cells of all windows as one matrix, `(B * cells, C)`.
     """
 
     places: tuple[tuple[Place, ...], ...]
     steps: tuple[str, ...]
+    viewed: frozenset[Place] = frozenset()
 
     def all_places(self) -> tuple[Place, ...]:
         """Returns every place once."""
@@ -97,8 +100,11 @@ def find_cut(original: Original, probe: Probe) -> Cut:
     for split, places in zip(probe.splits, search.found, strict=True):
         if not places:
             raise SplitError(f"{split.name}: expected a tensor of the original here, but none of its calls makes it")
-    for candidates in ([found[:1] for found in search.found], search.found):
-        cut = Cut(tuple(tuple(found) for found in candidates), tuple(recorder.steps))
+    batch = len(original.fill_batch(probe.image))
+    viewed = frozenset(one.place for found in search.found for one in found if one.shape[:1] != (batch,))
+    for chosen in (slice(1), slice(None)):
+        makers = tuple(tuple(one.place for one in found[chosen]) for found in search.found)
+        cut = Cut(makers, tuple(recorder.steps), viewed)
         if _is_complete(original, cut):
             return cut
     raise SplitError(
@@ -121,16 +127,23 @@ def run_trunk(original: Original, cut: Cut, images: Tensor) -> list[Tensor]:
         RouteError: the forward depends on the image's size before the feature maps are made.
         Exception: whatever the user's own forward raises on an image larger than the window.
     """
-    firsts = [places[0] for places in cut.places]
 
     def compute(given: list[Tensor]) -> list[Tensor]:
-        catcher = _Catcher(firsts)
-        with contextlib.suppress(_AllCaughtError):
-            original.run(given[0], cut.guard(), catcher)
-            raise RouteError("the model's forward ends before its feature maps are made")
-        return [catcher.caught[place] for place in firsts]
+        maps, passed = run_past_assertions(lambda: _catch_maps(original, cut, given[0]))
+        original.passed_over.update(dict.fromkeys(passed))
+        return maps
 
     return original.in_batches([images], compute)
+
+
+def _catch_maps(original: Original, cut: Cut, images: Tensor) -> list[Tensor]:
+    places = [places[0] for places in cut.places]
+    catcher = _Catcher(places, cut.viewed, len(original.fill_batch(images)))
+    try:
+        original.run(images, cut.guard(), catcher)
+    except _AllCaughtError:
+        return [catcher.caught[place] for place in places]
+    raise RouteError("the model's forward ends before its feature maps are made")
 
 
 def run_head(original: Original, cut: Cut, patches: Sequence[Tensor]) -> dict[str, Answer]:
@@ -153,12 +166,20 @@ def run_head(original: Original, cut: Cut, patches: Sequence[Tensor]) -> dict[st
     return original.collect_answers(patches, prepare)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A call that makes a wanted tensor, and the shape in which it makes it."""
+
+    place: Place
+    shape: torch.Size
+
+
 class _Search:
     """Finds the calls that make given tensors."""
 
     def __init__(self, wanted: Sequence[Tensor]) -> None:
         self._wanted = wanted
-        self.found: list[list[Place]] = [[] for _ in wanted]
+        self.found: list[list[_Found]] = [[] for _ in wanted]
 
     def before(self, call: Call) -> None:
         pass
@@ -167,7 +188,7 @@ class _Search:
         for leaf, tensor in enumerate(made):
             for wanted, found in zip(self._wanted, self.found, strict=True):
                 if _recognise(tensor, wanted):
-                    found.append(Place(call.operation, call.ordinal, leaf))
+                    found.append(_Found(Place(call.operation, call.ordinal, leaf), tensor.shape))
 
 
 class _AllCaughtError(BaseException):
@@ -175,10 +196,13 @@ class _AllCaughtError(BaseException):
 
 
 class _Catcher:
-    """Keeps the tensors made at some places and stops the forward after the last."""
+    """Keeps the tensors made at some places, or views of them with the batch in front, and stops after the last."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
-        self._places = places
+    def __init__(self, places: Sequence[Place], viewed: Set[Place], batch: int) -> None:
+        self._places = set(places)
+        self._viewed = viewed
+        self._batch = batch
+        self._waiting: dict[Place, Tensor] = {}
         self.caught: dict[Place, Tensor] = {}
 
     def before(self, call: Call) -> None:
@@ -187,9 +211,18 @@ class _Catcher:
     def after(self, call: Call, made: Sequence[Tensor]) -> None:
         for place in self._places:
             if place.is_made_by(call):
-                self.caught[place] = made[place.leaf].clone()
-        if len(self.caught) == len(set(self._places)):
+                kept = self._waiting if place in self._viewed else self.caught
+                kept[place] = made[place.leaf].clone()
+        if is_layout(call.operation):
+            self._catch_views(made[0])
+        if self._places == self.caught.keys():
             raise _AllCaughtError
+
+    def _catch_views(self, view: Tensor) -> None:
+        for place, tensor in list(self._waiting.items()):
+            has_batch = view.shape[:1] == (self._batch,) and view.numel() == tensor.numel()
+            if has_batch and torch.equal(view.reshape(-1), tensor.reshape(-1)):
+                self.caught[place] = self._waiting.pop(place).reshape(view.shape)
 
 
 class _Injector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -31,6 +31,7 @@ class Reference(Protocol):
         dtype: the number type.
         window: images that it is known to take, `(B, C, h, w)`.
         rounds_within: whether it is known to make coarser numbers of those of the number type.
+        passed_over: what it asserts about its image's size, where its trunk ran on others all the same.
     """
 
     @property
@@ -40,6 +41,9 @@ class Reference(Protocol):
 
     @property
     def rounds_within(self) -> bool: ...  # noqa: D102
+
+    @property
+    def passed_over(self) -> Iterable[str]: ...  # noqa: D102
 
     def answer(self, windows: Tensor) -> dict[str, Answer]:
         """Returns the outputs, by name, for windows `(B, C, h, w)`."""

@@ -67,6 +67,7 @@ class Original:
         rounds_within: whether its forward makes coarser numbers of those of the number type, as `x.float()` does.
         alone: if not None, each window is run by itself, so many times in a batch, because its scores may depend
             on other windows there.
+        passed_over: what the model asserts about its image's size, where its trunk ran on others all the same.
 
     Raises:
         CaptureError: the model fails at window size in this number type.
@@ -76,6 +77,7 @@ class Original:
 
     def __init__(self, model: Model, window: Tensor, dtype: torch.dtype, *, alone: int | None = None) -> None:
         self.dtype = dtype
+        self.passed_over: dict[str, None] = {}
         self.window = window.to(dtype)
         self._module = copy_network(open_original(model), dtype)
         self._batch = alone or find_batch(self._module, self.window)

@@ -52,8 +52,16 @@ def find_other_values(kept: Iterable[tuple[str, Tensor]], sources: Iterable[Tens
     return tuple(
         name
         for name, tensor in kept
-        if tensor.is_floating_point() and _sum_bits(tensor) not in known and not _repeats(tensor, repeated)
+        if tensor.is_floating_point()
+        and _sum_bits(tensor) not in known
+        and not _repeats(tensor, repeated)
+        and not _only_picks(tensor)
     )
+
+
+def _only_picks(tensor: Tensor) -> bool:
+    """Returns whether a tensor holds zeros and ones only, which nothing has rounded."""
+    return bool(((tensor == 0) | (tensor == 1)).all())
 
 
 def measure_rounding(dense: nn.Module, computed: Sequence[str], images: Tensor, seed: int) -> Rounding:

@@ -43,6 +43,11 @@ class Place:
         return (self.operation, self.ordinal) == (call.operation, call.ordinal)
 
 
+def is_layout(operation: str) -> bool:
+    """Returns whether an operation gives the values that it is given, in the same order."""
+    return operation in _LAYOUT_OPERATIONS
+
+
 class RouteRecorder:
     """Writes down the steps of a forward."""
 

@@ -186,7 +186,16 @@ def _check(bench: Bench, samples: Sequence[Sample], settings: VerifySettings) ->
         count = len(sample.images)
         cells = subject.fine.choose_cells(count, sample.size_px(), settings.windows_per_image, settings.seed)
         check_sample(bench, sample, cells, findings)
+    findings.notes.extend(_note_assertions(tuple(bench.original.passed_over)))
     return findings
+
+
+def _note_assertions(messages: Sequence[str]) -> list[str]:
+    """Returns a note with the first of several messages: there is one for each size that was tried."""
+    return [
+        f"the model takes no larger image as it is (it asserts: {message or 'nothing said'}); its trunk ran past it"
+        for message in messages[:1]
+    ]
 
 
 def _find_border(module: nn.Module) -> Border:

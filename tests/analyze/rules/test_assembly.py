@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import fullyconv
-from planning import MAP, WINDOW, check_accepted, check_refused, pooled
+from planning import MAP, WINDOW, check_accepted, check_crops, check_refused, pooled
 
 ACCEPTED = {
     "concatenation": (lambda x: pooled(torch.cat([x, x * 2], 1)), 12, {}),
@@ -18,6 +18,16 @@ ACCEPTED = {
     "slice of rows": (lambda x: pooled(x[:, :, 1:-2]), 6, {}),
     "padding": (lambda x: pooled(F.pad(x, (1, 2, 0, 1))), 6, {}),
     "padding of channels": (lambda x: pooled(F.pad(x, (0, 0, 0, 0, 1, 2))), 9, {}),
+    "padding of a part of the channels": (
+        lambda x: pooled(F.pad(x.view(-1, 2, 3, 8, 6), (0, 0, 0, 0, 2, 1), value=0.5).exp().flatten(1, 2)),
+        12,
+        {},
+    ),
+    "padding of the outer part": (
+        lambda x: pooled(F.pad(x.view(-1, 2, 3, 8, 6), (0, 0, 0, 0, 0, 0, 1, 0), value=0.5).exp().flatten(1, 2)),
+        9,
+        {},
+    ),
     "padding by nothing": (lambda x: pooled(F.pad(x.transpose(1, 3), (0, 0, 0, 0)).transpose(1, 3)), 6, {}),
     "parts by number": (lambda x: pooled(x.tensor_split(4, 1)[0]), 2, {}),
     "a narrowed map": (lambda x: pooled(x.narrow(1, -4, 3)), 3, {}),
@@ -59,6 +69,11 @@ REFUSED = {
         "pads axes that are not channels, rows",
     ),
 }
+
+
+@pytest.mark.parametrize("name", [name for name in ACCEPTED if "part" in name])
+def test_parts_of_the_channels_equal_crops(name: str) -> None:
+    check_crops(*ACCEPTED[name])
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

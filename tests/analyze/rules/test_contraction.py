@@ -23,6 +23,21 @@ def multiply(equation: str, end: Callable[[torch.Tensor], torch.Tensor] = pooled
     return lambda x, p: end(torch.einsum(equation, x, p.w))
 
 
+def see(x: torch.Tensor, *sizes: int) -> torch.Tensor:
+    """Returns the channels of each cell as matrices, behind rows and columns."""
+    return x.unflatten(1, sizes).permute(0, 1 + len(sizes), 2 + len(sizes), *range(1, 1 + len(sizes)))
+
+
+def multiply_images(x: torch.Tensor) -> torch.Tensor:
+    return x.mean((1, 2)).flatten(1)
+
+
+def mix_blocks(x: torch.Tensor) -> torch.Tensor:
+    """Attention within blocks of 2 x 2 cells, without weights."""
+    blocks = x.reshape(-1, 6, 4, 2, 3, 2).permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+    return ((blocks @ blocks.mT).softmax(-1) @ blocks).flatten(1)
+
+
 def flat(x: torch.Tensor) -> torch.Tensor:
     return x.flatten(1)
 
@@ -63,6 +78,50 @@ ACCEPTED = {
         5,
         constant(5, 6, 3, 4),
     ),
+    "of two values": (lambda x: multiply_images(see(x, 2, 3) @ see(x.tanh(), 3, 2)), 4, {}),
+    "of a value with itself": (lambda x: multiply_images(see(x, 3, 2) @ see(x, 3, 2).mT), 9, {}),
+    "of two vectors": (lambda x: (pooled(x)[:, :, None] @ x.amax((2, 3))[:, None]).flatten(1), 36, {}),
+    "of stacks and one": (
+        lambda x: multiply_images(see(torch.cat([x, x.relu()], 1), 2, 2, 3) @ see(x.tanh(), 1, 3, 2)),
+        8,
+        {},
+    ),
+    "of one and stacks": (
+        lambda x: multiply_images(see(x, 1, 2, 3) @ see(torch.cat([x, x.relu()], 1), 2, 3, 2)),
+        8,
+        {},
+    ),
+    "of heads": (
+        lambda x: torch.einsum(
+            "nahwi,nahwi->nhwa", x.view(-1, 2, 3, 8, 6).movedim(2, -1), x.sin().view(-1, 2, 3, 8, 6).movedim(2, -1)
+        ).amax((1, 2)),
+        2,
+        {},
+    ),
+    "of batches of matrices": (
+        lambda x: torch.bmm(see(x, 2, 3).flatten(0, 2), see(x.tanh(), 3, 2).flatten(0, 2)).view(-1, 48, 4).mean(1),
+        4,
+        {},
+    ),
+    "a part of the channels": (
+        lambda x, p: torch.einsum("nabhw,kb->nakhw", x.view(-1, 2, 3, 8, 6), p.w).flatten(1),
+        480,
+        constant(5, 3),
+    ),
+    "the other part of the channels": (
+        lambda x, p: pooled(torch.einsum("nabhw,ka->nkbhw", x.view(-1, 2, 3, 8, 6), p.w).relu().flatten(1, 2)),
+        15,
+        constant(5, 2),
+    ),
+    "the channels of two axes of three": (
+        lambda x, p: pooled(
+            torch.einsum("nabchw,ack->nkbhw", torch.cat([x, x.relu()], 1).view(-1, 2, 3, 2, 8, 6), p.w)
+            .relu()
+            .flatten(1, 2)
+        ),
+        15,
+        constant(2, 2, 5),
+    ),
     "a plain sum": (lambda x: torch.einsum("nchw->nc", x), 6, {}),
     "a permutation": (lambda x: torch.einsum("nchw->nhwc", x).mean((1, 2)), 6, {}),
     "a 1-D convolution of cells": (lambda x, c: c(x.flatten(2)).amax(2), 5, {"c": nn.Conv1d(6, 5, 1)}),
@@ -78,18 +137,32 @@ REFUSED = {
         lambda x: torch.einsum("nchw,ndhw->ncd", x, x).flatten(1),
         36,
         {},
-        "its weights depend on the image",
+        "may mix the values of a whole window",
+    ),
+    "cells with cells": (lambda x: (x @ x.mT).flatten(1), 6 * 64, {}, "may mix the values of a whole window"),
+    "cells of a block with each other": (mix_blocks, 288, {}, "mixes the cells of a block"),
+    "rows with columns": (
+        lambda x: torch.einsum("nchw,ncwh->nhw", x[:, :, :6], x[:, :, :6]).flatten(1),
+        36,
+        {},
+        "may mix the values of a whole window",
+    ),
+    "one of two summed alone": (
+        lambda x: pooled(torch.einsum("nabhw,nbhw->nbhw", x.view(-1, 2, 3, 8, 6), x[:, :3].sin())),
+        3,
+        {},
+        "sums over an axis that only one of two values has",
+    ),
+    "the map and its mean": (
+        lambda x: pooled(torch.einsum("nchw,nc->nhw", x, pooled(x))[:, None]),
+        1,
+        {},
+        "may mix the values of a whole window",
     ),
     "a scale of each channel": (multiply("nchw,c->nchw"), 6, constant(6), "keeps an axis that both have"),
     "a sum beside the product": (multiply("nchw,dc->ndw", flat), 30, constant(5, 6), "sums over one that only one has"),
     "a constant summed": (multiply("nchw,dcz->ndhw"), 5, constant(5, 6, 2), "sums over one that only one has"),
     "weights of positions": (multiply("nchw,hw->nc", flat), 6, constant(8, 6), "reads a part of the channels"),
-    "a part of the channels": (
-        lambda x, p: torch.einsum("nabhw,kb->nakhw", x.view(-1, 2, 3, 8, 6), p.w).flatten(1),
-        480,
-        constant(5, 3),
-        "reads a part of the channels",
-    ),
     "flattened maps joined": (
         lambda x, p: torch.einsum("nf,kf->nk", torch.cat([x[:, :, ::2].flatten(1), x.flatten(1)], 1), p.w),
         5,

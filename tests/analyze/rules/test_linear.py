@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from planning import MAP, check_accepted, check_refused, pooled
+from planning import MAP, check_accepted, check_crops, check_refused, pooled
 
 ACCEPTED = {
     "linear over channels": (
@@ -32,6 +32,34 @@ ACCEPTED = {
         MAP + 72 + 6,
         {"n": nn.BatchNorm1d(MAP)},
     ),
+}
+
+
+def transform_blocks(x: torch.Tensor, f: nn.Module) -> torch.Tensor:
+    """Multiplies the columns, then the rows within each block of 2 x 2 cells, as a cosine transform does."""
+    blocks = x.reshape(-1, 6, 4, 2, 3, 2).permute(0, 2, 4, 1, 3, 5)
+    blocks = f(f(blocks).mT).mT.reshape(-1, 6, 4)[:, :, [0, 2, 1, 3]]
+    return blocks.tanh().reshape(-1, 12, 6, 4).mean(1).flatten(1)
+
+
+PARTS = {
+    "of neighbouring channels": (
+        lambda x, f: f(x.permute(0, 2, 3, 1).reshape(-1, 8, 6, 2, 3)).relu().mean((1, 2)).flatten(1),
+        10,
+        {"f": nn.Linear(3, 5)},
+    ),
+    "of every third channel": (
+        lambda x, f: pooled(f(x.view(-1, 2, 3, 8, 6).movedim(1, -1)).relu().movedim(-1, 2).flatten(1, 2)),
+        15,
+        {"f": nn.Linear(2, 5)},
+    ),
+    "without a shift": (
+        lambda x, f: f(x.view(-1, 2, 3, 8, 6).movedim(2, -1)).relu().amax((2, 3)).flatten(1),
+        2,
+        {"f": nn.Linear(3, 1, bias=False)},
+    ),
+    "of a vector": (lambda x, f: f(pooled(x).view(-1, 2, 3)).relu().flatten(1), 10, {"f": nn.Linear(3, 5)}),
+    "of blocks of cells": (transform_blocks, 24, {"f": nn.Linear(2, 2)}),
 }
 
 REFUSED = {
@@ -65,12 +93,6 @@ REFUSED = {
         {"e": nn.Embedding(MAP + 72, 5)},
         "maps of different kinds are joined",
     ),
-    "a part of the channels": (
-        lambda x, f: f(x.permute(0, 2, 3, 1).reshape(-1, 8, 6, 2, 3)).flatten(1),
-        8 * 6 * 2 * 5,
-        {"f": nn.Linear(3, 5)},
-        "part of the channels",
-    ),
     "a squeezed row": (lambda x, f: f(x).flatten(1), 6 * 8 * 5, {"f": nn.Linear(6, 5)}, "part of the channels"),
 }
 
@@ -83,3 +105,8 @@ def test_accepts(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_refuses(name: str) -> None:
     check_refused(*REFUSED[name])
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_the_channels_equals_crops(name: str) -> None:
+    check_crops(*PARTS[name])

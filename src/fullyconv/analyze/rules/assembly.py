@@ -111,8 +111,8 @@ def carry_unbind(node: Node, inputs: Inputs, build: Build) -> Outcome:
 def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Padding rows, columns and channels is done on the dense tensor, at the image's border, and noted.
 
-    Padding that wraps around repeats channels. Refused: axes of other kinds; after the head began; rows and columns
-    that wrap around.
+    So is padding some factors of the channels with a number. Padding that wraps around repeats channels.
+    Refused: axes of other kinds; after the head began; rows and columns that wrap around.
     """
     op = node.op
     assert isinstance(op, Pad)
@@ -121,6 +121,9 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
         return field
     if op.mode == "circular":
         return _wrap(node, field, op, build)
+    padded = [axis for axis, pad in enumerate(op.pads) if pad != (0, 0)]
+    if len(padded) == 1 and _is_part(field, padded[0]) and op.mode == "constant":
+        return (_pad_part(node, field, op, padded[0], build),)
     places = _find_places(field, op)
     if any(pad != (0, 0) and axis not in places for axis, pad in enumerate(op.pads)):
         return Refusal("pads axes that are not channels, rows and columns")
@@ -129,13 +132,13 @@ def carry_pad(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if isinstance(lines, Refusal):
         return lines
     tensor = build.emit(node, replace(op, pads=((0, 0), channels, y, x)), (field.tensor,))
-    padded = field.channels if channels == (0, 0) else build.make_channel(count_channels(field) + sum(channels))
+    longer = field.channels if channels == (0, 0) else build.make_channel(count_channels(field) + sum(channels))
     axes = list(field.axes)
-    sizes = (padded, *make_map_axes((), (), (lines[0].extent, lines[1].extent))[2:])
+    sizes = (longer, *make_map_axes((), (), (lines[0].extent, lines[1].extent))[2:])
     for place, pad, axis in zip(places, (channels, y, x), sizes, strict=True):
         if place is not None and pad != (0, 0):
             axes[place] = axis
-    return (replace(field, tensor=tensor, axes=tuple(axes), channels=padded, y=lines[0], x=lines[1]),)
+    return (replace(field, tensor=tensor, axes=tuple(axes), channels=longer, y=lines[0], x=lines[1]),)
 
 
 def _wrap(node: Node, field: Field, op: Pad, build: Build) -> Outcome:
@@ -147,6 +150,22 @@ def _wrap(node: Node, field: Field, op: Pad, build: Build) -> Outcome:
             places = tuple(place % size for place in range(-before, size + after))
             field = take_channels(node, field, Gather(axis, places), build)
     return (field,)
+
+
+def _is_part(field: Field, axis: int) -> bool:
+    return find_span(field, axis) is not None and not field.is_channel_axis(axis)
+
+
+def _pad_part(node: Node, field: Field, op: Pad, axis: int, build: Build) -> Field:
+    first = _put_first(node, field, axis, build)
+    rest = first.channels[len(field.axes[axis]) :]
+    each = prod(factor.size for factor in rest)
+    before, after = op.pads[axis]
+    pads = ((0, 0), (before * each, after * each), (0, 0), (0, 0))
+    tensor = build.emit(node, replace(op, pads=pads), (first.tensor,))
+    longer = build.make_channel(field.shape[axis] + before + after)
+    axes = (*field.axes[:axis], longer, *field.axes[axis + 1 :])
+    return replace(first, tensor=tensor, axes=axes, channels=(*longer, *rest))
 
 
 def _find_places(field: Field, op: Pad) -> tuple[int | None, int | None, int | None]:

@@ -1,4 +1,4 @@
-"""Sums of products with a constant, each axis named by a letter, as `torch.einsum` has them."""
+"""Sums of products, each axis named by a letter, as `torch.einsum` has them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fullyconv.analyze.build import Build
-from fullyconv.analyze.factors import Axis, flatten
+from fullyconv.analyze.factors import Axis, Kind, flatten, select
 from fullyconv.analyze.fields import Field, Refusal
+from fullyconv.analyze.products import multiply_fields
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.linear import Matrix, contract_last
 from fullyconv.graph import Contract, Node
@@ -18,15 +19,21 @@ Named = Mapping[str, Axis]
 
 @rule(Contract)
 def carry_contraction(node: Node, inputs: Inputs, build: Build) -> Outcome:
-    """A sum of products with a constant is a fully connected layer over the axes that both have.
+    """A sum of products.
 
-    Refused: a second value that depends on the image; an axis of both that the result keeps; a sum over an axis that
-    only one of them has; what a fully connected layer refuses.
+    1. With a constant: a fully connected layer over the axes that both have.
+    2. Of two values of the image: products of matrices, of each cell by itself; see `multiply_fields`.
+
+    Refused: an axis of both that the result keeps, if one is a constant; a sum over an axis that only one of them has;
+    what a fully connected layer refuses.
     """
     op = node.op
     assert isinstance(op, Contract)
-    if None not in inputs[:2] or inputs[2] is not None:
+    if inputs[2] is not None or (None not in inputs[:2] and node.inputs[2]):
         return Refusal("its weights depend on the image")
+    if None not in inputs[:2]:
+        product = multiply_fields(node, op, [value for value in inputs if value is not None], build)
+        return product if isinstance(product, Refusal) else (product,)
     place = 0 if inputs[0] is not None else 1
     field, weight = get_field(inputs, place), node.inputs[1 - place]
     if field.parts:
@@ -69,5 +76,5 @@ def _arrange(product: Field, sizes: Sizes, axes: Named, result: str, build: Buil
     """Returns the product with its outputs, which are one axis at the end, where the result has them."""
     named = dict(zip((letter for letter in axes if letter in result), product.axes[:-1], strict=True))
     new = {letter: build.make_channel(sizes[letter]) for letter in result if letter not in axes}
-    channels = flatten(tuple(new.values()))
+    channels = (*select(flatten(product.axes[:-1]), Kind.CHANNEL), *flatten(tuple(new.values())))
     return replace(product, axes=tuple((named | new)[letter] for letter in result), channels=channels)

@@ -10,6 +10,7 @@ from fullyconv.analyze.factors import Axis, Kind, select
 from fullyconv.analyze.fields import Field, Refusal
 from fullyconv.analyze.folding import restore_map
 from fullyconv.analyze.plan import Add, Layout, RewrittenLayer, ShiftedBias, Weight
+from fullyconv.analyze.rearrangement import MultiplyMatrices
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.graph import Conv, Dense, Node, Pair, Shape
 
@@ -49,9 +50,11 @@ def carry_dense(node: Node, inputs: Inputs, build: Build) -> Outcome:
        map's size, its weights re-ordered. An adaptive average pooling and per-position scales fold into it.
     3. Over channels and one of rows and columns: a kernel of one row, or of one column.
     4. Over several flattened maps, joined: a convolution of each, and the sum.
+    5. Over a part of the channels, as of the columns within a block of cells: the same product for all others.
 
     Its weights may be written either way round, as a product with a matrix has them.
-    Refused: weights that depend on the image; an axis that leaves channels out, or mixes the batch in.
+    Refused: weights that depend on the image; an axis with rows, columns or the batch that leaves channels out; all
+    cells of a block alike, as in attention within blocks, which would spread the windows by whole blocks.
     """
     if any(value is not None for value in inputs[1:]):
         return Refusal("its weights depend on the image")
@@ -94,6 +97,8 @@ def _carry_joint(node: Node, field: Field, build: Build) -> Outcome:
 def contract_last(node: Node, field: Field, matrix: Matrix, build: Build) -> Outcome:
     """Returns the product of a field's last axis with a matrix, as a convolution, or why it cannot be one."""
     factors = field.axes[-1]
+    if _is_part(field, factors):
+        return _multiply_part(node, field, matrix, build)
     if set(select(factors, Kind.CHANNEL)) != set(field.channels) or select(factors, Kind.BATCH):
         return Refusal("reads a part of the channels at a time, or the batch")
     kinds = {factor.kind for factor in factors}
@@ -106,6 +111,37 @@ def contract_last(node: Node, field: Field, matrix: Matrix, build: Build) -> Out
         line.extent if kind in kinds or field.bins else 1 for kind, line in ((Kind.Y, field.y), (Kind.X, field.x))
     )
     return (_convolve(node, field, (covered[0], covered[1]), matrix, build),)
+
+
+def _is_part(field: Field, factors: Axis) -> bool:
+    """Returns whether an axis is some of the channels, and the others are not the cells that they belong to."""
+    others = set(field.channels) - set(factors)
+    is_whole = not any(factor.is_folded for factor in factors)
+    return (
+        bool(factors)
+        and set(factors) < set(field.channels)
+        and not (is_whole and any(factor.is_folded for factor in others))
+    )
+
+
+def _multiply_part(node: Node, field: Field, matrix: Matrix, build: Build) -> Outcome:
+    """Returns the product of a part of the channels with a matrix, for all others alike."""
+    ready = build.settle(node, field)
+    if isinstance(ready, Refusal):
+        return ready
+    factors = field.axes[-1]
+    others = tuple(factor for factor in ready.logical_channels if factor not in factors)
+    ready = build.arrange_channels(node, ready, (*others, *factors))
+    rows, inner = (prod(factor.size for factor in part) for part in (others, factors))
+    order = (*matrix.inputs, *matrix.outputs)
+    full = tuple(matrix.view[place] for place in order)
+    weight = Weight(matrix.weight, Layout(matrix.view, order, full, (1, inner * matrix.count, 1, 1)))
+    tensor = build.emit(node, MultiplyMatrices(1, rows, inner, matrix.count), (ready.tensor, weight))
+    if matrix.bias:
+        spread = Layout((1, matrix.count), (0, 1), (rows, matrix.count), (rows * matrix.count, 1, 1))
+        tensor = build.emit(node, Add(), (tensor, Weight(matrix.bias, spread)))
+    new = build.make_channel(matrix.count)
+    return (replace(ready, tensor=tensor, axes=(*ready.axes[:-1], new), channels=(*others, *new)),)
 
 
 def _convolve(node: Node, field: Field, kernel: Pair, matrix: Matrix, build: Build) -> Field:

@@ -17,7 +17,8 @@ from fullyconv.graph import ChannelAffine, Node, PRelu, Softmax
 def carry_batch_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """Batch normalisation at evaluation scales and shifts each channel.
 
-    After a flatten it scales each position by itself; then it waits to be folded into the next linear layer.
+    After a flatten it scales each position by itself; then, and where another such scale waits before it, it waits to
+    be folded into the next linear layer.
     """
     op = node.op
     assert isinstance(op, ChannelAffine)
@@ -34,10 +35,10 @@ def carry_batch_norm(node: Node, inputs: Inputs, build: Build) -> Outcome:
         ready = build.settle(node, field)
         assert isinstance(ready, Refusal)  # there is no dense tensor to normalise
         return ready
-    if len(field.axes) != 2:
+    if len(field.axes) != 2 and not (field.affine and field.is_channel_axis(1)):
         return Refusal("normalises an axis that is not the channels")
-    size = build.constants[node.inputs[1]].shape[0]
-    fold = AffineFold(op, node.inputs[1:], layout_for(field, (size,), offset=1))
+    shape = (build.constants[node.inputs[1]].shape[0], *(1 for _ in field.axes[2:]))
+    fold = AffineFold(op, node.inputs[1:], layout_for(field, shape, offset=1))
     return (replace(field, affine=(*field.affine, fold)),)
 
 
