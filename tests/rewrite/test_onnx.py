@@ -205,7 +205,7 @@ def test_what_is_no_dense_network_says_so(tmp_path):
     for entry in model.metadata_props:
         entry.value = "99" if entry.key == "fullyconv.format" else entry.value
     onnx.save(model, tmp_path / "newer.onnx")
-    with pytest.raises(ModelError, match="format 99, this version reads 1"):
+    with pytest.raises(ModelError, match="format 99, this version reads 2; convert the classifier again"):
         fullyconv.load(tmp_path / "newer.onnx")
 
 

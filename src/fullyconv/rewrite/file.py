@@ -30,7 +30,7 @@ from fullyconv.rewrite.program import GridCall, Instruction, Program, StepCalls,
 from fullyconv.rewrite.report import ConversionReport
 
 DENSE_FILE = "fullyconv_dense.json"
-FORMAT = 4
+FORMAT = 5
 
 
 def save_dense(dense: DenseModel, path: Path) -> None:
@@ -115,7 +115,7 @@ def _dump_dense(dense: DenseModel) -> dict[str, Any]:
 
 def _load_dense(data: dict[str, Any], exported: torch.export.ExportedProgram) -> DenseModel:
     if data["format"] != FORMAT:
-        raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
+        raise ValueError(f"format {data['format']}, this version reads {FORMAT}; convert the classifier again")
     grid, card = load_value(Grid, data["grid"]), load_value(ModelCard, data["card"])
     parts, head = data["program"], data["program"]["head"]
     program = Program(

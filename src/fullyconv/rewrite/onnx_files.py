@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fullyconv.rewrite.onnx_module import OnnxModule
 
-FORMAT = 1
+FORMAT = 2
 
 _PARTS = {
     "grid": Grid,
@@ -96,7 +96,7 @@ def _build(path: Path, model: ir.Model, data: dict[str, Any]) -> DenseModel:
     from fullyconv.rewrite.onnx_module import OnnxModule
 
     if data["format"] != FORMAT:
-        raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
+        raise ValueError(f"format {data['format']}, this version reads {FORMAT}; convert the classifier again")
     values = {name: load_value(kind, data[name]) for name, kind in _PARTS.items()}
     head = read_model(path.with_name(data["head"])) if "head" in data else None
     module = OnnxModule(values["program"], model, head)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
+from typing import Any
 
 from torch import Tensor
 
-from fullyconv.capture.calls import run_call
+from fullyconv.capture.calls import Call, run_call
 from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import format_size
 from fullyconv.refine.edges import Edge
-from fullyconv.refine.fragments import Fragments
 from fullyconv.refine.lattice import Lattice, Split, UnreachableError, split_axis
 from fullyconv.refine.slides import Slide
 from fullyconv.rewrite.program import GridCall, Instruction, Program, StepCalls
 
 Lattices = tuple[Lattice, Lattice]
-Maps = dict[str, Fragments]
+RunCall = Callable[[Call, dict[str, Tensor], Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +102,23 @@ def _find_last_uses(stages: Sequence[Stage]) -> tuple[frozenset[str], ...]:
     return tuple(reversed(uses))
 
 
-def run_instructions(instructions: Sequence[Instruction], tensors: dict[str, Tensor], batch: int) -> None:
+def run_instructions(
+    instructions: Sequence[Instruction], tensors: dict[str, Tensor], batch: Any, run: RunCall = run_call
+) -> None:
     """Adds to tensors what instructions make of them.
 
     Args:
         instructions: in order.
         tensors: maps `(N, C, h, w)` and weights, by name; is written.
-        batch: N.
+        batch: N; a tensor of it while a run is traced.
+        run: runs one call on tensors and a number of images.
     """
     for instruction in instructions:
         if isinstance(instruction, GridCall):
             rows, columns = instruction.step
             tensors[instruction.output] = tensors[instruction.source][:, :, ::rows, ::columns]
         else:
-            made = run_call(instruction, tensors, batch)
+            made = run(instruction, tensors, batch)
             tensors.update(zip(instruction.outputs, made, strict=False))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,13 +14,11 @@ from fullyconv.refine.edges import Edge
 from fullyconv.refine.stacks import Stack, Stacking
 from fullyconv.refine.surroundings import KINDS
 from fullyconv.rewrite.loosening import loosen_step
-from fullyconv.rewrite.program import GridCall, Instruction
-from fullyconv.rewrite.refined import Route, Stage
+from fullyconv.rewrite.program import Instruction
+from fullyconv.rewrite.refined import Route, RunCall, Stage, run_instructions
 from fullyconv.rewrite.traced_algebra import TracedAlgebra
 
 _PAD = "aten.pad.default"
-
-RunCall = Callable[[Call, dict[str, Tensor], Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +79,7 @@ class TracedFragments:
         filled = [self.stacking.fill(map_, stage.edge) for map_ in read]
         known = {**self.weights, **dict(zip(stage.reads, filled, strict=True))}
         run = self.run_call if read[0].is_whole else self._surround(read[0], stage.edge)
-        batch = filled[0].shape[0]
-        for instruction in instructions:
-            if isinstance(instruction, GridCall):
-                rows, columns = instruction.step
-                known[instruction.output] = known[instruction.source][:, :, ::rows, ::columns]
-            else:
-                made = run(instruction, known, batch)
-                known.update(zip(instruction.outputs, made, strict=False))
+        run_instructions(instructions, known, filled[0].shape[0], run)
         return [known[name] for name in stage.makes]
 
     def _surround(self, read: Stack[Tensor], edge: Edge) -> RunCall:
