@@ -33,11 +33,19 @@ def test_a_cell_depends_on_the_pixels_that_it_says(slides: list[Sliding], pixels
         starts = range(0, len(padded) - sliding.kernel + 1, sliding.stride)
         reach = [set().union(*padded[start : start + sliding.kernel]) for start in starts]
     assert len(reach) == line.extent == line.count(pixels)
+    assert not line.pads_cells(pixels) or not all(reach)
     for place, seen in enumerate(reach):
         said = range(place * line.stride + line.first, place * line.stride + line.last)
         assert seen <= set(said)
         if min(said) >= 0 and max(said) < pixels and seen:
             assert {min(said), max(said)} <= seen
+
+
+@given(st.integers(1, 9), st.integers(0, 3), st.integers(0, 3), st.integers(1, 4))
+def test_padding_that_nothing_mixes_with_pixels_is_seen(pixels: int, before: int, after: int, kernel: int) -> None:
+    line = Line(pixels).slide(Sliding(1, 1, before, after)).slide(Sliding(kernel))
+    reach = [range(max(0, place - before), min(pixels, place - before + kernel)) for place in range(line.extent)]
+    assert line.pads_cells(pixels) == (not all(reach)) == (max(before, after) >= kernel)
 
 
 @given(st.lists(slidings, min_size=1, max_size=4), st.integers(30, 60), st.integers(0, 3))

@@ -88,6 +88,15 @@ class Line:
             enough=self.enough + (sliding.kernel - 1 - sliding.before - sliding.after) * self.stride,
         )
 
+    def pads_cells(self, window: int) -> bool:
+        """Returns whether some cells of a window see nothing of it: they are padding and nothing else.
+
+        >>> padded = Line(extent=8).slide(Sliding(before=2))
+        >>> padded.pads_cells(8), padded.slide(Sliding(kernel=3)).pads_cells(8)
+        (True, False)
+        """
+        return self.last <= 0 or (self.extent - 1) * self.stride + self.first >= window
+
     def refine(self, cells: int) -> Line:
         """Returns the axis when each cell becomes `cells` of them, which must divide the stride.
 

@@ -33,7 +33,8 @@ def select_parts(graph: Graph, fields: Mapping[str, Field], stride: Pair) -> Sel
 
     A map that a reshape folded to cells further apart than windows are, as one partitioned for attention, is
     cut before that. So is one that was only arranged: nothing is lost, what the head pads is then each window's
-    own border as in a crop, and three parts of a tensor are one cut.
+    own border as in a crop, and three parts of a tensor are one cut. So is one with cells of padding alone, as one
+    padded to whole blocks for attention: on the image those cells are other windows' own.
 
     Args:
         graph: the classifier.
@@ -44,7 +45,10 @@ def select_parts(graph: Graph, fields: Mapping[str, Field], stride: Pair) -> Sel
     def can_cut(name: str) -> bool:
         field = fields.get(name)
         fits = field is not None and not (stride[0] % field.period[0] or stride[1] % field.period[1])
-        return field is not None and _is_settled(field) and (fits or not field.is_folded)
+        return field is not None and _is_settled(field) and (fits or not field.is_folded) and not pads_cells(field)
+
+    def pads_cells(field: Field) -> bool:
+        return field.y.pads_cells(graph.window[0]) or field.x.pads_cells(graph.window[1])
 
     def is_arranged(name: str) -> bool:
         node = producers.get(name)
