@@ -8,52 +8,22 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from fullyconv.capture.module import read_dtype
-from fullyconv.errors import CaptureError
 from fullyconv.grid import Pair
 from fullyconv.rewrite.grid_module import GridModule
 from fullyconv.verify.answer import Answer
+from fullyconv.verify.bench import Bench, explain
 from fullyconv.verify.comparison import Guarantee, Pairing
 from fullyconv.verify.conditioning import measure_conditioning
-from fullyconv.verify.cut import SplitError
-from fullyconv.verify.duplicate import copy_network, is_onnx_network
+from fullyconv.verify.duplicate import copy_network
 from fullyconv.verify.fidelity import Fidelity, Measured, Scene, Yardstick, measure_fidelity
 from fullyconv.verify.first_order import Sums, answer_first_order
-from fullyconv.verify.halves import Halves, Reference
-from fullyconv.verify.original import Model, Original, is_onnx_model
+from fullyconv.verify.halves import Halves
 from fullyconv.verify.outputs import Cell, drop_ones, pick_cells
-from fullyconv.verify.placement import locate_axes
 from fullyconv.verify.references import answer_crops, answer_patches, pad_to_strides
 from fullyconv.verify.samples import Sample
 from fullyconv.verify.splits import MapAxes
-from fullyconv.verify.subject import Subject, run_dense
+from fullyconv.verify.subject import run_dense
 from fullyconv.verify.verdict import is_near
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bench:
-    """Both networks in one number type, ready to run.
-
-    Attributes:
-        subject: the converted network's facts.
-        module: the converted network with its padding at the image's border: other borders are runs of it.
-        as_used: the converted network with its own border, whose distance from crops counts.
-        original: the user's model.
-        trunk: the original, cut at its feature maps, and how they lie on the image; None if that is not
-            known, or if the image itself is cut: then feature windows are image crops.
-        why_uncut: why it is not known; "" if the image itself is cut.
-        fault: why that is a fault of the conversion; "" if it is none.
-        measures: whether to measure distances from crops; once is enough.
-    """
-
-    subject: Subject
-    module: nn.Module
-    as_used: nn.Module
-    original: Reference
-    trunk: tuple[Halves, tuple[MapAxes, ...]] | None
-    why_uncut: str = ""
-    fault: str = ""
-    measures: bool = True
 
 
 @dataclass(slots=True)
@@ -104,67 +74,6 @@ _MOVED = 8 / 224
 _FEW_WINDOWS = 12
 
 
-def set_up(subject: Subject, model: Model, dtype: torch.dtype) -> Bench:
-    """Returns both networks in `dtype`, with the place of the feature map in the original, if it has one.
-
-    Raises:
-        CaptureError: the original fails on a window in this number type; or the converted network does, where
-            it is kept in another: that proves nothing against it.
-    """
-    if dtype == torch.float64:
-        _require_one_form(subject.module, model)
-    original = _open(model, subject, dtype)
-    as_used, probe = _choose_network(subject, dtype), subject.probe
-    module = as_used.with_border("image") if isinstance(as_used, GridModule) else as_used
-    if read_dtype(subject.module) != dtype:
-        _require_running(subject, module, original)
-    if probe.is_image():
-        return Bench(subject, module, as_used, original, None)
-    names = [split.name for split in probe.splits]
-    try:
-        halves = original.cut(probe)
-        axes = locate_axes(halves, original.window, names, subject.fine.own.stride_px)
-    except SplitError as error:
-        return Bench(subject, module, as_used, original, None, str(error), fault=str(error))
-    except Exception as error:
-        return Bench(subject, module, as_used, original, None, _explain(error))
-    return Bench(subject, module, as_used, original, (halves, axes))
-
-
-def _open(model: Model, subject: Subject, dtype: torch.dtype) -> Reference:
-    if is_onnx_model(model):
-        from fullyconv.verify.onnx_original import OnnxOriginal, open_onnx
-
-        return OnnxOriginal(open_onnx(model), subject.probe.image, dtype)
-    return Original(model, subject.probe.image, dtype, alone=subject.alone)
-
-
-def _choose_network(subject: Subject, dtype: torch.dtype) -> nn.Module:
-    """Returns what is checked in a number type: in the network's own, whatever runs it there."""
-    runner = subject.runner if read_dtype(subject.module) == dtype else None
-    return copy_network(subject.module, dtype) if runner is None else runner
-
-
-def _require_one_form(module: nn.Module, model: Model) -> None:
-    """Returns if both networks are ONNX or both torch: an exporter computes weights anew, and rounds them."""
-    if is_onnx_network(module) != is_onnx_model(model):
-        raise CaptureError(
-            "an ONNX file and a network in PyTorch have weights that are rounded apart, so float64 is out"
-        )
-
-
-def _require_running(subject: Subject, module: nn.Module, original: Reference) -> None:
-    try:
-        found = run_dense(module, original.window)
-    except Exception as error:
-        raise CaptureError(f"the converted network fails in {original.dtype}: {_explain(error)}") from error
-    if is_onnx_network(subject.module):
-        from fullyconv.verify.onnx_double import require_agreement
-
-        expected = run_dense(subject.module, original.window.to(read_dtype(subject.module)))
-        require_agreement(*[{name: values.scores for name, values in made.items()} for made in (found, expected)])
-
-
 def check_window(bench: Bench, sample: Sample, findings: Findings) -> None:
     """Adds the comparison on images of exactly the window's size, where both networks must always agree.
 
@@ -197,6 +106,9 @@ def check_sample(bench: Bench, sample: Sample, cells: tuple[Cell, ...], findings
         _measure_unrest(pairings, answer, sample.images, findings)
     elif bench.measures:
         findings.fidelity.extend(_measure(bench, as_used))
+    if bench.told:
+        rest = "the original makes other maps of them at window size only"
+        findings.notes.append(f"feature windows: patches of {', '.join(bench.told)} are compared ({rest})")
     if bench.trunk is not None:
         _check_patches(bench, bench.trunk, run, findings)
         if isinstance(bench.as_used, GridModule) and bench.as_used.program.border == "first-order":
@@ -236,7 +148,7 @@ def _check_patches(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], run:
         try:
             answers = answer(images)
         except Exception as error:
-            findings.notes.append(f"feature windows, {sample.name}: not checked ({_explain(error)})")
+            findings.notes.append(f"feature windows, {sample.name}: not checked ({explain(error)})")
             return
         pairings = list(_pair("feature windows", run.select(places), answers))
         findings.pairings.extend(pairings)
@@ -273,7 +185,7 @@ def _check_first_order(bench: Bench, trunk: tuple[Halves, tuple[MapAxes, ...]], 
     try:
         answers = answer_first_order(trunk, run.sample.images, fine.own, [fine.find_own(cell) for cell in cells], sums)
     except Exception as error:
-        findings.notes.append(f"first-order sums, {run.sample.name}: not checked ({_explain(error)})")
+        findings.notes.append(f"first-order sums, {run.sample.name}: not checked ({explain(error)})")
         return
     known = replace(few, dense={name: few.dense[name] for name in answers}, faults={})  # others show no logits
     findings.pairings.extend(_pair("first-order sums", known, answers))
@@ -287,7 +199,7 @@ def _run(bench: Bench, sample: Sample, cells: tuple[Cell, ...], module: nn.Modul
     try:
         maps = run_dense(module or bench.module, sample.images.to(bench.original.dtype))
     except Exception as error:
-        return _Run(sample, cells, {}, {}, f"the converted network fails: {_explain(error)}")
+        return _Run(sample, cells, {}, {}, f"the converted network fails: {explain(error)}")
     shape = bench.subject.grid.shape(sample.size_px())
     faults = {name: _find_fault(values.scores, len(sample.images), shape) for name, values in maps.items()}
     dense = {
@@ -379,8 +291,3 @@ def _compare_activations(run: _Run, answers: Mapping[str, Answer]) -> Iterator[s
         if answer is not None and (answer.logits is None) != (dense.logits is None):
             whose = "the converted network" if answer.logits is None else "the original"
             yield f"{name}: only scores are compared; {whose} alone shows logits before a last activation"
-
-
-def _explain(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

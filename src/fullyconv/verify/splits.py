@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,10 +20,12 @@ class SplitTensor:
     Attributes:
         name: what the conversion calls it.
         value: what it is for the probe, `(B, ...)` in any layout.
+        derived: whether it is made of the others, cell by cell.
     """
 
     name: str
     value: Tensor
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +39,10 @@ class Probe:
 
     image: Tensor
     splits: tuple[SplitTensor, ...]
+
+    def drop_derived(self) -> Probe:
+        """Returns the same split, told by the tensors of which the others are made."""
+        return replace(self, splits=tuple(split for split in self.splits if not split.derived))
 
     def is_image(self) -> bool:
         """Returns whether the split is the image itself, so that windows are cut from pixels."""

@@ -17,6 +17,7 @@ from fullyconv.grid import Grid, Pair
 from fullyconv.rewrite import DenseModel, convert
 from fullyconv.rewrite.crops import CropModule
 from fullyconv.rewrite.grid_module import GridModule
+from fullyconv.verify.derived import find_derived
 from fullyconv.verify.fidelity import Measured
 from fullyconv.verify.outputs import name_outputs
 from fullyconv.verify.shifts import FineGrid
@@ -95,7 +96,10 @@ def _describe(dense: DenseModel, original: nn.Module | OnnxModel, seed: int) -> 
     is_approximate = dense.image_report.guarantee == "approximation"  # then nothing equals a patch
     maps = () if is_approximate else find_feature_maps(dense, captured.graph)
     values = _evaluate(captured, image, tuple(feature_map.value for feature_map in maps))
-    splits = tuple(SplitTensor(found.value, value) for found, value in zip(maps, values, strict=True))
+    derived = find_derived(captured.graph, [found.value for found in maps])
+    splits = tuple(
+        SplitTensor(found.value, value, found.value in derived) for found, value in zip(maps, values, strict=True)
+    )
     report = dense.report
     probe, windows = Probe(image, splits), count_windows(captured.graph)
     exact = None

@@ -15,7 +15,8 @@ from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.rewrite.dense_model import DenseModel
 from fullyconv.rewrite.grid_module import GridModule
-from fullyconv.verify.checks import Bench, Findings, check_sample, check_window, set_up
+from fullyconv.verify.bench import Bench, set_up
+from fullyconv.verify.checks import Findings, check_sample, check_window
 from fullyconv.verify.comparison import Pairing
 from fullyconv.verify.duplicate import is_onnx_network
 from fullyconv.verify.original import Model, is_onnx_model, open_original
