@@ -29,6 +29,12 @@ _SIZES = (
 
 _MOST_TIMES = 3
 
+_NO_REST = "feature windows, rest pixels: not checked"
+
+_SIZES_TEXT = """On images with rest pixels these are no reference for feature windows, because the original's trunk is
+another one there, or none; on images of whole strides it is the window's own.
+"""
+
 _MEMORY = """What a conversion takes, in MB: the weights, plus the process's peak above what it held with the classifier
 loaded and run once. Each pair of figures is the median and the most; "times" is the peak in weights. A conversion runs
 the classifier on two windows: "run" is what that alone takes, likewise with the weights, and no conversion takes less.
@@ -91,6 +97,7 @@ def _write_page(rows: Sequence[Row], listed: int, libraries_bytes: int) -> Itera
     yield _LOCAL
     yield from _write_memory(rows, libraries_bytes)
     yield from _write_failures(rows)
+    yield from _write_sizes(rows)
     for suite in dict.fromkeys(row["suite"] for row in rows):
         yield from _write_suite(suite, [row for row in rows if row["suite"] == suite])
 
@@ -158,6 +165,20 @@ def _list_peaks(peaks: Mapping[str, Sequence[float]], weights: Sequence[float]) 
         if kind != "run_bytes":
             times = [peak / own for peak, own in zip(megabytes, weights, strict=True)]
             yield f"{median(times):.1f}, {max(times):.1f}"
+
+
+def _write_sizes(rows: Sequence[Row]) -> Iterator[str]:
+    """Yields what was compared at whole strides only, with the reason; crops are compared at every size."""
+    found = {
+        row["name"]: next((note for note in row["notes"] if note.startswith(_NO_REST)), "")
+        for row in rows
+        if row.get("guarantee") == "feature windows" and "notes" in row
+    }
+    other = [name for name, note in found.items() if "RouteError" in note]
+    refused = [name for name, note in found.items() if note and "RouteError" not in note]
+    yield f"## Compared at whole strides only\n\n{_SIZES_TEXT}"
+    yield f"- Its padding follows the image's size: {', '.join(other) or 'none'}."
+    yield f"- It does not run there: {', '.join(refused) or 'none'}.\n"
 
 
 def _write_failures(rows: Sequence[Row]) -> Iterator[str]:

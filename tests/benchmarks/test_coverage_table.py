@@ -10,7 +10,8 @@ from coverage_table import write_table
 RIGHT = {
     "suite": "small", "key": "small/a", "name": "a", "outcome": "right", "window": [64, 128], "tier": 2,
     "guarantee": "feature windows", "reasons": ["layer2 (aten.mul): mixes"], "shared": 0.25, "convert_s": 1.25,
-    "errors": {"window": {"float32": 2e-6, "float64": 3e-15}}, "beyond_window": True, "torch": "2.13.0",
+    "errors": {"window": {"float32": 2e-6, "float64": 3e-15}}, "beyond_window": True, "notes": [],
+    "torch": "2.13.0",
 }  # fmt: skip
 FAILED = {
     "suite": "small",
@@ -47,6 +48,19 @@ def test_what_is_wrong_stands_out(tmp_path: Path) -> None:
     lines = write(tmp_path, {**RIGHT, "outcome": "wrong", "message": "window float64: 1.0e+00"})
     assert any(line.startswith("| a | 128x64 | 2 **wrong** |") for line in lines)
     assert "- small/a: wrong: window float64: 1.0e+00" in lines
+
+
+def test_sizes_that_were_not_compared_are_said(tmp_path: Path) -> None:
+    """Crops are compared at every size, so nothing is missing where they are what is promised."""
+    notes = {
+        "pads": "feature windows, rest pixels: not checked (RouteError: call 0 is)",
+        "asserts": "feature windows, rest pixels: not checked (AssertionError)",
+    }
+    rows = [{**RIGHT, "key": name, "name": name, "notes": [note]} for name, note in notes.items()]
+    crops = {**RIGHT, "key": "crops", "name": "crops", "notes": [notes["pads"]], "guarantee": "image crops"}
+    lines = write(tmp_path, RIGHT, *rows, crops)
+    assert "- Its padding follows the image's size: pads." in lines
+    assert "- It does not run there: asserts." in lines
 
 
 def test_memory_from_a_cold_start_stands_beside_the_rest(tmp_path: Path) -> None:
