@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import fullyconv
 from fullyconv.verify.rounding import find_computed, measure_rounding
 
 IMAGES = torch.randn(2, 6, 4, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
@@ -68,3 +69,32 @@ def test_without_computed_weights_there_is_no_rounding():
 
 def test_a_network_that_fails_has_none():
     assert measure_rounding(Mix(), ["layer.weight"], IMAGES[:, :2], seed=0) == {}
+
+
+class GeM(nn.Module):
+    """A generalised mean: the root's exponent is computed of the power's, and kept rounded."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.stem, self.unit = nn.Conv2d(3, 8, 5), nn.Linear(8, 2)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.15, 0.15, generator=generator)
+        self.power = nn.Parameter(torch.empty(1).uniform_(1.5, 4.5, generator=generator))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.stem(images)).clamp(min=1e-6).pow(self.power).mean((2, 3)).pow(1.0 / self.power)
+        return self.unit(x)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_rounded_exponent_does_at_any_contrast_is_allowed(seed):
+    """Right conversions failed, of which the rounding had been measured on fainter images than were compared."""
+    model = GeM(seed).eval()
+    dense = fullyconv.convert(model, window=(17, 21))
+    report = fullyconv.verify(dense, model)
+    assert report.passed, str(report)
+    (name,) = find_computed(dense.module, model)
+    with torch.no_grad():
+        dict(dense.module.state_dict())[name].mul_(1 + 1e-5)
+    assert not fullyconv.verify(dense, model).passed

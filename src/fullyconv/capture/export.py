@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 
 from fullyconv.allocator import releases_memory
 from fullyconv.capture.module import evaluating, read_device, read_dtype, suggest_channels
+from fullyconv.capture.outputs import register_dataclasses
 from fullyconv.capture.regions import inline_regions
 from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Pair
@@ -73,7 +74,7 @@ def find_input(module: nn.Module, window: Pair, channels: int | None) -> torch.T
             )
             try:
                 with evaluating(module), torch.no_grad():
-                    module(image)
+                    register_dataclasses(module(image))
             except Exception as error:
                 problems.append((count, first_line(error)))
                 continue

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
+from fullyconv.capture.outputs import list_fields
+
 
 def make_structure(spec: pytree.TreeSpec) -> Any:
     """Returns the model's output structure as plain dicts, lists and tuples of output places."""
@@ -31,5 +33,8 @@ def _simplify(tree: Any) -> Any:
     if isinstance(tree, list | tuple):
         return type(tree)(_simplify(value) for value in tree) if type(tree) in (list, tuple) else tuple(
             _simplify(value) for value in tree)  # fmt: skip
+    fields = list_fields(tree)
+    if fields is not None:
+        return {name: _simplify(value) for name, value in fields.items()}
     children, _ = pytree.SUPPORTED_NODES[type(tree)].flatten_fn(tree)
     return [_simplify(child) for child in children]

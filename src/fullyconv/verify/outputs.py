@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from fullyconv.capture.outputs import list_fields
 
 Cell = tuple[int, int, int]
 """One score: image of the batch, row and column of the grid."""
@@ -18,8 +19,6 @@ SINGLE = "scores"
 
 def name_outputs(tree: Any, name: str = "") -> dict[str, Tensor]:
     """Returns the tensors of a network's output by their path in it; anything else in it is left out.
-
-    Fields of a dataclass are numbered: a converted network gives such as a list.
 
     >>> list(name_outputs({"kind": torch.zeros(1), "more": [torch.zeros(1), None]}))
     ['kind', 'more.0']
@@ -38,9 +37,7 @@ def _list_children(tree: Any) -> Iterable[tuple[object, Any]]:
         return tree.items()
     if isinstance(tree, (list, tuple)):
         return enumerate(tree)
-    if dataclasses.is_dataclass(tree):
-        return enumerate(getattr(tree, field.name) for field in dataclasses.fields(tree))
-    return []
+    return (list_fields(tree) or {}).items()
 
 
 def pick_cells(score_map: Tensor, cells: Sequence[Cell]) -> Tensor:

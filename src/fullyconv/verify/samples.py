@@ -23,6 +23,9 @@ from fullyconv.verify.outputs import Cell
 # Contrasts of windows that are compared on their own: each wakes units that others leave silent.
 _GAINS = (0.3, 1.0, 3.0, 10.0)
 
+CONTRASTS = 2 * len(_GAINS)
+"""So many windows of `make_window_sample` have each contrast once, and its negative."""
+
 # Patches of an image, down and across, and how much stronger than the noise their colours are.
 _PATCHES = (3, 3)
 _PATCH_STRENGTH = 2.0

@@ -23,6 +23,7 @@ from fullyconv.verify.original import Model, is_onnx_model, open_original
 from fullyconv.verify.report import VerifyReport
 from fullyconv.verify.rounding import Rounding, find_computed, measure_rounding
 from fullyconv.verify.samples import (
+    CONTRASTS,
     Sample,
     make_random_samples,
     make_window_sample,
@@ -163,8 +164,12 @@ def widen_lazily(original: OnnxModel, dense: DenseModel) -> tuple[OnnxModel, Den
 
 
 def _measure_computed(subject: Subject, model: Model, seed: int) -> tuple[tuple[str, ...], Rounding]:
-    """Returns the names of the computed weights, and what their rounding makes of the scores."""
-    dense, image = subject.module, subject.probe.image
+    """Returns the names of the computed weights, and what their rounding makes of the scores.
+
+    On images as those of `check_window`: in powers, say, the contrast decides how much that is.
+    """
+    dense, channels = subject.module, subject.probe.image.shape[1]
+    image = make_window_sample(subject.grid, channels, seed, CONTRASTS).images
     if is_onnx_network(dense) != is_onnx_model(model):
         return (), {}  # an exporter computes weights too; float32 alone is compared
     if not is_onnx_network(dense):
