@@ -22,7 +22,7 @@ def test_every_structure_has_names():
     pair = namedtuple("pair", "left right")
     assert list(name_outputs(one)) == ["scores"]
     assert list(name_outputs((one, [two, three]))) == ["0", "1.0", "1.1"]
-    assert list(name_outputs(Both(one, {"a": two, "b": None, "c": 3}))) == ["0", "1.a"]
+    assert list(name_outputs(Both(one, {"a": two, "b": None, "c": 3}))) == ["first", "second.a"]
     named = name_outputs({"x": pair(one, two)})
     assert named["x.0"] is one and named["x.1"] is two
 

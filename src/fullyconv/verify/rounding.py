@@ -85,7 +85,8 @@ def measure_changes(exact: nn.Module, move: Callable[[], nn.Module], images: Ten
     Args:
         exact: the network in float64.
         move: returns it with its weights moved, in another way each time.
-        images: `(N, C, H, W)`.
+        images: `(N, C, H, W)`, faint to strong: the fainter half is looked at by itself too, as its scores may be small
+            beside the others.
     """
     changes: Rounding = {}
     images = images.double()
@@ -115,9 +116,9 @@ def _compare(before: Mapping[str, Measured], after: Mapping[str, Measured]) -> I
         pairs = [("scores", values.scores, after[name].scores), ("logits", values.logits, after[name].logits)]
         for quantity, old, new in pairs:
             if old is not None and new is not None:
-                change = measure_relative(new, old)
-                if math.isfinite(change):
-                    yield (name, quantity), change
+                half = -(-len(old) // 2)
+                changes = measure_relative(new, old), measure_relative(new[:half], old[:half])
+                yield from [((name, quantity), change) for change in changes if math.isfinite(change)]
 
 
 def _sum_bits(tensor: Tensor) -> Sums:
