@@ -130,8 +130,10 @@ class Returning(nn.Module):
 
 
 def test_outputs_that_are_no_scores() -> None:
-    with pytest.raises(CaptureError, match="expected tensors only"):
-        fullyconv.convert(Returning(lambda x: (x, None)), (4, 4))
+    with pytest.raises(CaptureError, match="expected tensors, or None beside them, got 3 among them"):
+        fullyconv.convert(Returning(lambda x: (x, 3)), (4, 4))
+    with pytest.raises(CaptureError, match="got none"):
+        fullyconv.convert(Returning(lambda x: {"aux": None}), (4, 4))
     with pytest.raises(CaptureError, match="does not depend on the image"):
         fullyconv.convert(Returning(lambda x: (x, torch.ones(2, 3))), (4, 4))
 

@@ -15,8 +15,8 @@ from torch.export import ExportedProgram
 
 from fullyconv.allocator import releases_memory
 from fullyconv.capture.module import evaluating, read_device, read_dtype, suggest_channels
-from fullyconv.capture.outputs import register_dataclasses
 from fullyconv.capture.regions import inline_regions
+from fullyconv.capture.structure import register_dataclasses
 from fullyconv.errors import CaptureError, FollowError
 from fullyconv.graph import Pair
 

@@ -36,6 +36,7 @@ class ProgramCalls:
         nodes: likewise, the nodes that the calls came from.
         values: what the calls make, by name; constants as well as what depends on the image.
         outputs: the names of the model's outputs.
+        given: for each leaf of what the model returns, whether it is an output; the others are None.
     """
 
     image: Value
@@ -44,6 +45,7 @@ class ProgramCalls:
     nodes: Mapping[str, fx.Node]
     values: Mapping[str, Value]
     outputs: tuple[str, ...]
+    given: tuple[bool, ...]
 
 
 def read_calls(program: ExportedProgram) -> ProgramCalls:
@@ -62,9 +64,12 @@ def read_calls(program: ExportedProgram) -> ProgramCalls:
     returned = zip(program.graph.output_node().args[0], program.graph_signature.output_specs, strict=True)
     results = [arg for arg, spec in returned if spec.kind is OutputKind.USER_OUTPUT]
     outputs = tuple(reader.names[arg] for arg in results if isinstance(arg, fx.Node))
-    if not outputs or len(outputs) != len(results):
-        raise CaptureError("the model's outputs: expected tensors only, got other values among them")
-    return ProgramCalls(reader.image, reader.stored, reader.calls, reader.nodes, reader.values, outputs)
+    other = [arg for arg in results if arg is not None and not isinstance(arg, fx.Node)]
+    if other or not outputs:
+        got = f"{other[0]!r} among them" if other else "none"
+        raise CaptureError(f"the model's outputs: expected tensors, or None beside them, got {got}")
+    given = tuple(arg is not None for arg in results)
+    return ProgramCalls(reader.image, reader.stored, reader.calls, reader.nodes, reader.values, outputs, given)
 
 
 def is_tuple(node: fx.Node) -> bool:

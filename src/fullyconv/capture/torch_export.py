@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
 from fullyconv.capture.aten_arrangements import ARRANGEMENTS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
@@ -25,6 +24,7 @@ from fullyconv.capture.liveness import find_last_uses, find_needed
 from fullyconv.capture.macs import count_macs
 from fullyconv.capture.module import check_weights, read_device, read_dtype
 from fullyconv.capture.program_calls import ProgramCalls, is_tuple, make_value, read_calls
+from fullyconv.capture.structure import make_structure
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
@@ -40,7 +40,7 @@ class CapturedModel:
         calls: the ATen call of each node, by the node's name, in running order.
         tensors: parameters, buffers and constants, by the names that `graph.constants` has.
         parameters: which of the tensors are parameters.
-        output_spec: the structure of the model's output.
+        structure: the model's output, each tensor's place among the graph's outputs in its stead.
         rebatchable: whether the calls' literals are known for any batch size.
     """
 
@@ -48,7 +48,7 @@ class CapturedModel:
     calls: Mapping[str, Call]
     tensors: Constants
     parameters: frozenset[str]
-    output_spec: pytree.TreeSpec
+    structure: Any
     rebatchable: bool = False
 
 
@@ -161,7 +161,7 @@ def _read_program(program: ExportedProgram) -> CapturedModel:
     out_spec = program.call_spec.out_spec
     assert out_spec is not None  # torch.export always records it
     parameters = frozenset(program.graph_signature.parameters)
-    return CapturedModel(graph, read.calls, tensors, parameters, out_spec)
+    return CapturedModel(graph, read.calls, tensors, parameters, make_structure(out_spec, read.given))
 
 
 def _make_constant(name: str, read: ProgramCalls, tensors: Constants) -> Constant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import torch
@@ -14,11 +15,11 @@ from fullyconv.analyze.plan import Cut, Output
 from fullyconv.capture.batching import mixes_batch, reads_values
 from fullyconv.capture.footprint import LargestOperation
 from fullyconv.capture.module import copy_module
+from fullyconv.capture.structure import fill_structure, make_structure
 from fullyconv.card import Border
 from fullyconv.errors import CaptureError, OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid, format_size
-from fullyconv.rewrite.structure import fill_structure, make_structure
 from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES, Batching, lay_on_grid, run_windows
 
 # As for tiles: a residual branch may be waiting, and the kernels work on copies of their own.
@@ -117,7 +118,7 @@ class CropModule(nn.Module):
         return Batching(max(layout.batch, self.memory_bytes // max(layout.window_bytes, 1)), layout.batch)
 
     def _score(self, windows: list[Tensor], count: int) -> list[Tensor]:
-        leaves = pytree.tree_leaves(self.classifier(windows.pop()))
+        leaves = [leaf for leaf in pytree.tree_leaves(self.classifier(windows.pop())) if leaf is not None]
         return [_check(leaf, count, output.shape) for leaf, output in zip(leaves, self.layout.outputs, strict=True)]
 
 
@@ -137,14 +138,15 @@ def make_crop_module(module: nn.Module, image: Tensor, stride: Pair, *, alone: b
     classifier = copy_module(module)
     with torch.no_grad():
         leaves, spec = pytree.tree_flatten(classifier(image.clone()))
+    given = [leaf is not None for leaf in leaves]
     is_free = not (alone or reads_values(classifier, image) or mixes_batch(classifier, image))
     window = int(image.shape[2]), int(image.shape[3])
     axes = (0, 1, 2, 3)
     layout = CropLayout(
         grid=Grid(window, stride, window),
         cut=Cut("image", "image", window, stride, (image.shape[1],), axes, tuple(image.shape), 0),
-        outputs=tuple(_make_output(str(place), leaf, len(image)) for place, leaf in enumerate(leaves)),
-        structure=make_structure(spec),
+        outputs=tuple(_make_output(str(place), leaf, len(image)) for place, leaf in enumerate(compress(leaves, given))),
+        structure=make_structure(spec, given),
         batch=_find_least_batch(classifier, image),
         is_free=is_free,
         window_bytes=_measure_window(classifier, image) if is_free else 0,

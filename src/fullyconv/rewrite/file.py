@@ -180,7 +180,7 @@ def _dump_structure(structure: Any) -> Any:
 
 def _load_structure(data: Any) -> Any:
     if not isinstance(data, dict):
-        return int(data)
+        return None if data is None else int(data)
     ((kind, inner),) = data.items()
     if kind == "dict":
         return {key: _load_structure(value) for key, value in inner.items()}

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from fullyconv.analyze.plan import Output
+from fullyconv.capture.structure import fill_structure
 from fullyconv.card import Border
 from fullyconv.errors import OptionError
 from fullyconv.graph import Pair
 from fullyconv.grid import Grid
 from fullyconv.rewrite.borders import run_bands, run_windows
 from fullyconv.rewrite.program import GridProgram
-from fullyconv.rewrite.structure import fill_structure
 from fullyconv.rewrite.windowed import WINDOW_MEMORY_BYTES
 
 

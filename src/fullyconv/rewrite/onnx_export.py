@@ -141,6 +141,8 @@ def name_outputs(program: Program) -> dict[str, str]:
 
 
 def _spell_places(structure: Any, path: str = "") -> Iterator[tuple[str, int]]:
+    if structure is None:
+        return
     if isinstance(structure, int):
         yield path, structure
         return

@@ -22,7 +22,6 @@ from fullyconv.rewrite.dense_module import RESERVED
 from fullyconv.rewrite.kernels import make_filters, make_shifted_bias, measure_kernel
 from fullyconv.rewrite.lowering import Lowering
 from fullyconv.rewrite.program import Instruction, Program, StepCalls, WindowedHead
-from fullyconv.rewrite.structure import make_structure
 from fullyconv.rewrite.torch_steps import lower_step
 
 _VIEWS = frozenset({"aten.view.default", "aten._unsafe_view.default"})
@@ -65,7 +64,7 @@ def apply_plan(plan: Plan, captured: CapturedModel) -> DenseProgram:
         head=head,
         outputs=plan.outputs,
         logits=plan.logits,
-        structure=make_structure(captured.output_spec),
+        structure=captured.structure,
         align=plan.align,
         own_stride=plan.grid.stride_px,
         steps=tuple(steps),

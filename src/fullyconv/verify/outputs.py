@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fullyconv.capture.outputs import list_fields
+from fullyconv.capture.structure import list_fields
 
 Cell = tuple[int, int, int]
 """One score: image of the batch, row and column of the grid."""

@@ -1,4 +1,4 @@
-"""Models that give a dataclass: the converted network gives its fields by name."""
+"""Models that give a dataclass, or None: the converted network gives fields by name, and None."""
 
 from __future__ import annotations
 
@@ -81,3 +81,37 @@ def test_on_crops_too():
     dense = fullyconv.convert(model, window=(12, 8), windowed_from="image")
     assert list(dense(torch.rand(1, 3, 15, 10))) == ["kinds", "ages"]
     assert fullyconv.verify(dense, model).passed
+
+
+class Branching(Heads):
+    """Cannot be followed, because what it gives depends on the image's values; has a head that is for training."""
+
+    def __init__(self, *, branches: bool) -> None:
+        super().__init__(Told, gated=False)
+        self.branches = branches
+
+    def forward(self, images: Tensor) -> dict[str, object]:
+        scores = super().forward(images).coarse
+        if self.branches and bool(images.mean() > 9):
+            scores = -scores
+        return {"aux": None, "scores": (None, scores)}
+
+
+@pytest.mark.parametrize("branches", [False, True])
+def test_none_stays_none(tmp_path, branches):
+    model = Branching(branches=branches).eval()
+    dense = fullyconv.convert(model, window=(12, 8))
+    assert dense.report.tier == 1 + branches
+    assert fullyconv.verify(dense, model).passed
+    images = [torch.rand(1, 3, 15, 10)]
+    if not branches:
+        dense.save(tmp_path / "dense.pt2")
+        dense = fullyconv.load(tmp_path / "dense.pt2")
+        dense.save(tmp_path / "dense.onnx")
+        images.append(torch.rand(2, 3, 12, 8))
+        assert set(fullyconv.load(tmp_path / "dense.onnx")(images[0])) == {"aux", "scores"}
+    for image in images:
+        found = dense(image)
+        assert list(found) == ["aux", "scores"]
+        assert found["aux"] is None and found["scores"][0] is None
+        assert found["scores"][1].shape[:2] == (len(image), 2)
