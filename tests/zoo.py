@@ -357,6 +357,7 @@ ZOO = {
     "perceptron": Entry(perceptron, (6, 5), 1, CROPS, (1, 1)),
     "space_to_depth": Entry(arranging.space_to_depth, (22, 26), 1, CROPS, (6, 6)),
     "depth_to_space": Entry(arranging.depth_to_space, (21, 33), 1, CROPS, (4, 4)),
+    "transposed": Entry(arranging.transposed, (24, 32), 1, FEATURES, (4, 4)),
     "merged_patches": Entry(arranging.merged_patches, (16, 20), 1, CROPS, (4, 4)),
     "partitioned": Entry(arranging.partitioned, (24, 36), 2, CROPS, (4, 4)),
     "reordered_channels": Entry(arranging.reordered_channels, (23, 27), 1, CROPS, (4, 4)),

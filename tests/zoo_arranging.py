@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from zoo_parts import conv
+
 
 class Arranged(nn.Module):
     """A function between layers; the functions below give it what they need."""
@@ -43,6 +45,14 @@ def space_to_depth() -> nn.Module:
         return fc(F.relu(b(x)).flatten(1))
 
     return Arranged(run, a=nn.Conv2d(12, 4, (3, 2)), b=nn.Conv2d(36, 5, 2), fc=nn.Linear(5 * 2 * 3, 4))
+
+
+def transposed() -> nn.Module:
+    """Cells made finer by kernels as large as the stride, then by ones that overlap."""
+    return nn.Sequential(
+        conv(3, 6, 2), conv(6, 8, 2), nn.ConvTranspose2d(8, 6, 2, 2), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.ConvTranspose2d(6, 4, 3, 2, 1, 1, groups=2), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(140, 4),
+    )  # fmt: skip
 
 
 def depth_to_space() -> nn.Module:

@@ -1,4 +1,4 @@
-"""Operations of the graph that lay patches of a map out as columns, and add columns up to a map."""
+"""Operations of the graph that lay patches of a map out as columns, and add columns or kernels up to a map."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ class Overlap(Operation):
 
     patches: Patches
     size: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class TransposedConv(Operation):
+    """Each cell times the weights is added to the values that its place of the kernel covers.
+
+    Inputs: x `(N, C, H, W)`, weight `(C, K/groups, kh, kw)`, bias `(K,)` or "". Output: `(N, K, *size)`.
+    """
+
+    patches: Patches
+    size: Pair
+    groups: int

@@ -31,7 +31,7 @@ from fullyconv.graph import (
     Upsample,
     WindowPool,
 )
-from fullyconv.patches import Overlap, Patches
+from fullyconv.patches import Overlap, Patches, TransposedConv
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,9 @@ def follow(
         return make_nominal(shape, stride)
     if isinstance(node.op, SpaceToDepth):
         return make_nominal(shape, (stride[0] * node.op.block[0], stride[1] * node.op.block[1]))
+    if isinstance(node.op, TransposedConv):
+        rows, columns = node.op.patches.stride
+        return make_nominal(shape, (max(stride[0] // rows, 1), max(stride[1] // columns, 1)))
     if isinstance(node.op, DepthToSpace | Upsample):
         cells = node.op.block if isinstance(node.op, DepthToSpace) else node.op.times or (1, 1)
         return make_nominal(shape, (max(stride[0] // cells[0], 1), max(stride[1] // cells[1], 1)))

@@ -17,6 +17,8 @@ def count_macs(name: str, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...])
     counts one for each output value.
     """
     values = sum(prod(shape) for shape in outputs)
+    if name == "conv_transpose2d":
+        return prod(inputs[0]) * prod(inputs[1][1:])
     if name in _CONVOLUTIONS and len(inputs) > 1:
         return values * prod(inputs[1][1:])
     if name in _PRODUCTS and len(inputs) > 1:

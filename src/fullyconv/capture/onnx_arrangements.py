@@ -19,6 +19,7 @@ from fullyconv.graph import (
     Slice,
     Split,
 )
+from fullyconv.patches import Patches, TransposedConv
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -124,6 +125,26 @@ def _depth_to_space(use: OnnxUse) -> Normal:
     return (DepthToSpace((block, block)), use.inputs[:1]) if use.get("mode", "DCR") == "CRD" else None
 
 
+def _conv_transpose(use: OnnxUse) -> Normal:
+    """Refused: along one axis or three.
+
+    Where the size is given, or is to be the stride's multiple, padding follows from what it is at window size.
+    """
+    kernel, size = use.shape(1)[2:], use.output_shapes[0][2:]
+    if len(kernel) != 2:
+        return None
+    stride, dilation = tuple(use.get("strides", (1, 1))), tuple(use.get("dilations", (1, 1)))
+    pads = tuple(use.get("pads", (0, 0, 0, 0)))[:2]
+    if use.get("output_shape") is not None or use.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        more = use.get("output_padding", (0, 0))
+        lengths = zip(use.shape()[2:], stride, kernel, dilation, more, size, strict=True)
+        spare = [(cells - 1) * step + (taps - 1) * d + 1 + extra - to for cells, step, taps, d, extra, to in lengths]
+        pads = tuple(total // 2 if use.get("auto_pad") == "SAME_UPPER" else total - total // 2 for total in spare)
+    patches = Patches((kernel[0], kernel[1]), dilation, (pads[0], pads[1]), stride)
+    op = TransposedConv(patches, (size[0], size[1]), use.get("group", 1))
+    return op, (use.name(0), use.name(1), use.name(2))
+
+
 ARRANGEMENTS: Mapping[str, Callable[[OnnxUse], Normal]] = {
     "Identity": _identity,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _regroup),
@@ -136,4 +157,5 @@ ARRANGEMENTS: Mapping[str, Callable[[OnnxUse], Normal]] = {
     "Pad": _pad,
     "Tile": _tile,
     "DepthToSpace": _depth_to_space,
+    "ConvTranspose": _conv_transpose,
 }

@@ -31,7 +31,7 @@ Array = NDArray[Any]
 _TABLE = {**NORMALISERS, **ARRANGEMENTS, **GATHERS, **NORMS, **RESIZINGS}
 
 # What arithmetic is counted by: the names that ATen has for it.
-_MACS = {"Conv": "conv2d", "ConvTranspose": "conv2d", "Gemm": "matmul", "MatMul": "matmul"}
+_MACS = {"Conv": "conv2d", "ConvTranspose": "conv_transpose2d", "Gemm": "matmul", "MatMul": "matmul"}
 
 
 @dataclass(frozen=True, slots=True)

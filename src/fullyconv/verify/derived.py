@@ -16,9 +16,13 @@ from fullyconv.graph import (
     Upsample,
     WindowPool,
 )
+from fullyconv.patches import Overlap, Patches, TransposedConv
 
 # What reads other cells, or pads, or counts cells anew: a patch of its input is not enough for a patch of it.
-_SLIDING = (AdaptivePool, Conv, DepthToSpace, Opaque, Pad, SpaceToDepth, Upsample, WindowPool)
+_SLIDING = (
+    *(AdaptivePool, Conv, DepthToSpace, Opaque, Overlap, Pad, Patches),
+    *(SpaceToDepth, TransposedConv, Upsample, WindowPool),
+)
 
 
 def find_derived(graph: Graph, names: Sequence[str]) -> frozenset[str]:

@@ -85,14 +85,24 @@ def carry_overlap(node: Node, inputs: Inputs, build: Build) -> Outcome:
     height, width = op.size
     if not _holds_columns(field, (rows.slide().count(height), columns.slide().count(width))):
         return Refusal("adds up columns that are not those of a map in their order")
-    made = _add_up(node, field, (rows.overlap(field.y, height), columns.overlap(field.x, width)), build)
+    made = add_up_columns(node, field, op.patches, op.size, build)
     if isinstance(made, Refusal):
         return made
     return (made.with_axes(make_map_axes(field.axes[0], made.channels, made.extent)),)
 
 
-def _add_up(node: Node, field: Field, overlaps: tuple[_Overlap, _Overlap], build: Build) -> Field | Refusal:
-    rows, columns = overlaps
+def add_up_columns(node: Node, field: Field, op: Patches, size: Pair, build: Build) -> Field | Refusal:
+    """Returns a map of `size` cells at window size, to which each cell's column of values was added.
+
+    Args:
+        node: the node that adds.
+        field: a map; its channels are a column, the kernel's rows and columns last.
+        op: where a column's values go.
+        size: `(height, width)`.
+        build: records the steps.
+    """
+    axes = _read_axes(op)
+    rows, columns = axes[0].overlap(field.y, size[0]), axes[1].overlap(field.x, size[1])
     kept = build.make_channel(count_channels(field) // (rows.axis.kernel * columns.axis.kernel))
     if rows.is_tiled and columns.is_tiled:
         inner = build.make_channel(rows.axis.kernel), build.make_channel(columns.axis.kernel)
