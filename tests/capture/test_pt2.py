@@ -67,7 +67,7 @@ def test_refuses_a_pickle_with_code(tmp_path: Path) -> None:
         load_classifier(path)
     torch.save(Bomb(trace), path)
     with pytest.raises(
-        ModelError, match=r"expected a torch.export file of torch 2.8 or newer, got an archive of another"
+        ModelError, match=r"expected a torch.export file of torch 2.8 or newer, got what torch.save wrote; give the"
     ):
         load_classifier(path)
     assert not trace.exists()

@@ -8,7 +8,7 @@ from typing import Any
 from fullyconv.capture.aten_operations import Normal, Use
 from fullyconv.capture.calls import Ref
 from fullyconv.graph import DepthToSpace, Gather, Identity, Permute, SpaceToDepth, Stack, Unbind
-from fullyconv.patches import Overlap, Patches, TransposedConv
+from fullyconv.patches import Overlap, Patches
 
 
 def _gather(use: Use, axis: int, indices: list[int]) -> Normal:
@@ -137,13 +137,6 @@ def _col2im(use: Use) -> Normal:
     return Overlap(_read_patches(use), tuple(use["output_size"])), use.names("self")
 
 
-def _conv_transpose2d(use: Use) -> Normal:
-    stride, padding, dilation = ((pair[0], pair[-1]) for pair in (use["stride"], use["padding"], use["dilation"]))
-    kernel, (height, width) = use.shape("weight")[2:], use.output_shapes[0][2:]
-    op = TransposedConv(Patches((kernel[0], kernel[1]), dilation, padding, stride), (height, width), use["groups"])
-    return op, use.names("input", "weight", "bias")
-
-
 def _pixel_shuffle(use: Use) -> Normal:
     block = use["upscale_factor"]
     return DepthToSpace((block, block)), use.names("self")
@@ -165,5 +158,4 @@ ARRANGEMENTS: Mapping[str, Callable[[Use], Normal]] = {
     "pixel_shuffle": _pixel_shuffle,
     "im2col": _im2col,
     "col2im": _col2im,
-    "conv_transpose2d": _conv_transpose2d,
 }

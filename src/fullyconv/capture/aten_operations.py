@@ -16,7 +16,6 @@ from fullyconv.graph import (
     AdaptivePool,
     ChannelAffine,
     Concat,
-    Conv,
     Dense,
     Expand,
     GroupNorm,
@@ -76,44 +75,27 @@ class Use:
         return value % max(len(self.shape(argument)), 1)
 
 
-def _pair(values: Any) -> Pair:
+def read_pair(values: Any) -> Pair:
+    """Returns a number for rows and one for columns; one for both may be given."""
     values = [values] if isinstance(values, int) else list(values)
     return (values[0], values[-1])
 
 
 def _both_sides(values: Any) -> tuple[Pair, Pair]:
-    rows, columns = _pair(values)
+    rows, columns = read_pair(values)
     return (rows, rows), (columns, columns)
 
 
-def _conv2d(use: Use) -> Normal:
-    dilation, weight = _pair(use["dilation"]), use.shape("weight")
-    padding = use["padding"]
-    if isinstance(padding, str):  # 'same' puts the odd pixel at the end, as torch.nn.functional.conv2d documents
-        reach = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, weight[2:], strict=True)]
-        pads = tuple((r // 2, r - r // 2) for r in reach)
-    else:
-        pads = tuple((p, p) for p in _pair(padding))
-    op = Conv(_pair(use["stride"]), (pads[0], pads[1]), dilation, use["groups"])
-    return op, use.names("input", "weight", "bias")
-
-
-def _convolution(use: Use) -> Normal:
-    if use["transposed"] or len(use.shape("weight")) != 4:
-        return None
-    return _conv2d(use)
-
-
 def _max_pool2d(use: Use) -> Normal:
-    kernel = _pair(use["kernel_size"])
-    stride = _pair(use["stride"]) if use["stride"] else kernel
-    padding, dilation = _both_sides(use["padding"]), _pair(use["dilation"])
+    kernel = read_pair(use["kernel_size"])
+    stride = read_pair(use["stride"]) if use["stride"] else kernel
+    padding, dilation = _both_sides(use["padding"]), read_pair(use["dilation"])
     return WindowPool("max", kernel, stride, padding, dilation, use["ceil_mode"]), use.names("self")
 
 
 def _avg_pool2d(use: Use) -> Normal:
-    kernel = _pair(use["kernel_size"])
-    stride = _pair(use["stride"]) if use["stride"] else kernel
+    kernel = read_pair(use["kernel_size"])
+    stride = read_pair(use["stride"]) if use["stride"] else kernel
     op = WindowPool(
         "average",
         kernel,
@@ -127,11 +109,11 @@ def _avg_pool2d(use: Use) -> Normal:
 
 
 def _adaptive_avg_pool2d(use: Use) -> Normal:
-    return AdaptivePool("average", _pair(use["output_size"])), use.names("self")
+    return AdaptivePool("average", read_pair(use["output_size"])), use.names("self")
 
 
 def _adaptive_max_pool2d(use: Use) -> Normal:
-    return AdaptivePool("max", _pair(use["output_size"])), use.names("self")
+    return AdaptivePool("max", read_pair(use["output_size"])), use.names("self")
 
 
 def _reduce(kind: str) -> Callable[[Use], Normal]:
@@ -155,7 +137,7 @@ def _max(use: Use) -> Normal:
 
 
 def _adaptive_avg_pool1d(use: Use) -> Normal:
-    if _pair(use["output_size"]) != (1, 1):
+    if read_pair(use["output_size"]) != (1, 1):
         return None
     return Reduce("mean", (use.axis(-1),), keepdim=True), use.names("self")
 
@@ -295,8 +277,6 @@ def _pad(use: Use) -> Normal:
 
 
 NORMALISERS: Mapping[str, Callable[[Use], Normal]] = {
-    "conv2d": _conv2d,
-    "convolution": _convolution,
     "max_pool2d": _max_pool2d,
     "max_pool2d_with_indices": _max_pool2d,
     "avg_pool2d": _avg_pool2d,

@@ -1,15 +1,14 @@
-"""ATen sums of products: einsum, products of matrices, and convolutions that are products."""
+"""ATen sums of products: einsum, products of matrices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from string import ascii_letters
-from typing import Any
 
 from fullyconv.capture.aten_operations import Normal, Use
 from fullyconv.capture.calls import Ref
-from fullyconv.graph import Contract, Conv1d, Dense, Operation, Pair, Permute, Reduce, Shape
+from fullyconv.graph import Contract, Dense, Permute, Reduce, Shape
 
 
 def _einsum(use: Use) -> Normal:
@@ -92,37 +91,7 @@ def _name_axis(size: int | None, other: int | None, shared: str, free: Iterator[
     return [shared if size == other or size > 1 or other is None else next(free)]
 
 
-def _conv1d(use: Use) -> Normal:
-    """Refused: a value without a batch."""
-    if len(use.shape("input")) != 3:
-        return None
-    weight = use.shape("weight")
-    stride, dilation = _single(use["stride"]), _single(use["dilation"])
-    padding = _find_padding(use["padding"], (weight[2] - 1) * dilation)
-    return simplify_conv1d(Conv1d(stride, padding, dilation, use["groups"]), weight), use.names(
-        "input", "weight", "bias"
-    )
-
-
-def _find_padding(given: object, reach: int) -> Pair:
-    """Returns the zeros before and after, where "same" pads what the kernel reaches over, the odd one behind."""
-    if isinstance(given, str):
-        return (reach // 2, reach - reach // 2) if given == "same" else (0, 0)
-    return _single(given), _single(given)
-
-
-def _single(value: Any) -> int:
-    return value if isinstance(value, int) else int(value[0])
-
-
-def simplify_conv1d(op: Conv1d, weight: Shape) -> Operation:
-    """Returns a product over several channels where a kernel is one value that moves by one."""
-    still = op.stride == 1 and op.padding == (0, 0) and op.groups == 1
-    return Contract(("ncx", "kcz"), "nkx") if still and weight[1] > 1 and weight[2] == 1 else op
-
-
 PRODUCTS: Mapping[str, Callable[[Use], Normal]] = {
     **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
     "einsum": _einsum,
-    "conv1d": _conv1d,
 }

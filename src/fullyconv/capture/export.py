@@ -35,13 +35,31 @@ def export_batch(module: nn.Module, image: torch.Tensor) -> ExportedProgram:
     """
     with evaluating(module), torch.no_grad(), silence():
         try:
-            program = torch.export.export(module, (image,), strict=False)
+            source = _follow_script(module, image) if isinstance(module, torch.jit.ScriptModule) else module
+            program = torch.export.export(source, (image,), strict=False)
         except Exception as error:
             raise FollowError(
                 f"torch.export cannot follow the model at {tuple(image.shape)}: {first_line(error)}"
             ) from error
         inline_regions(program)
         return program.run_decompositions({}) if writes_shared_memory(program.graph) else program
+
+
+def _follow_script(module: torch.jit.ScriptModule, image: torch.Tensor) -> nn.Module:
+    """Returns what TorchScript's code does to images like `image`, as a module that torch.export can follow.
+
+    By the converter that torch.export's own error names for this; that it is the same network is checked as for any.
+    It makes buffers of parameters, which become parameters again.
+    """
+    from torch._export.converter import TS2EPConverter  # takes a while, and is needed for nothing else
+
+    followed = TS2EPConverter(module, (image,)).convert().module(check_guards=False)
+    buffers = dict(followed.named_buffers())
+    for name in [name for name, _ in module.named_parameters() if name in buffers]:
+        owner, _, last = name.rpartition(".")
+        delattr(followed.get_submodule(owner), last)
+        setattr(followed.get_submodule(owner), last, nn.Parameter(buffers[name], requires_grad=False))
+    return followed
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def copy_module(module: nn.Module) -> nn.Module:
         ModelError: it cannot be copied.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.no_grad():  # or copied weights of TorchScript would have gradients
             warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree deprecations
             duplicate = copy.deepcopy(module)
     except Exception as error:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fullyconv.capture.aten_products import normalise_einsum, normalise_products, simplify_conv1d
+from fullyconv.capture.aten_convolutions import simplify_conv1d
+from fullyconv.capture.aten_products import normalise_einsum, normalise_products
 from fullyconv.graph import (
     ChannelAffine,
     Conv,

@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +132,21 @@ def check_archive(path: Path) -> None:
         ) from error
 
 
+def _name_kind(members: Collection[str]) -> str:
+    """Returns what another archive is, and what to do with it."""
+    if "serialized_exported_program.json" in members:
+        return "an archive written by torch before 2.8; export the model anew"
+    if any(member.startswith("code/") for member in members):
+        return "TorchScript, which is code; if you trust it, give what torch.jit.load returns, as module:factory"
+    if "data.pkl" in members:
+        return "what torch.save wrote; give the network as module:factory, and weights by --weights"
+    return "an archive of another kind"
+
+
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     members = {name.split("/", maxsplit=1)[-1]: name for name in archive.namelist()}
     if "models/model.json" not in members:
-        what = "written by torch before 2.8" if "serialized_exported_program.json" in members else "of another kind"
-        raise ModelError(f"{path}: expected a torch.export file of torch 2.8 or newer, got an archive {what}")
+        raise ModelError(f"{path}: expected a torch.export file of torch 2.8 or newer, got {_name_kind(members)}")
     strange = sorted(member for member in members if not _EXPECTED_MEMBERS.fullmatch(member))
     if strange:
         raise ModelError(f"{path}: refused, because the file carries code or objects ({strange[0]})")

@@ -13,6 +13,7 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 
 from fullyconv.capture.aten_arrangements import ARRANGEMENTS
+from fullyconv.capture.aten_convolutions import CONVOLUTIONS
 from fullyconv.capture.aten_operations import NORMALISERS, POINTWISE, POINTWISE_NAMES, Use
 from fullyconv.capture.aten_products import PRODUCTS
 from fullyconv.capture.aten_resizing import RESIZINGS
@@ -28,7 +29,7 @@ from fullyconv.capture.structure import make_structure
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
 
-_NORMALISERS = {**NORMALISERS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS, **RESIZINGS}
+_NORMALISERS = {**NORMALISERS, **CONVOLUTIONS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS, **RESIZINGS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,13 @@ def _catch_maps(original: Original, cut: Cut, images: Tensor) -> list[Tensor]:
     try:
         original.run(images, cut.guard(), catcher)
     except _AllCaughtError:
-        return [catcher.caught[place] for place in places]
-    raise RouteError("the model's forward ends before its feature maps are made")
+        pass
+    except Exception:  # TorchScript's interpreter raises its own error in place of what stopped it
+        if not catcher.is_done():
+            raise
+    if not catcher.is_done():
+        raise RouteError("the model's forward ends before its feature maps are made")
+    return [catcher.caught[place] for place in places]
 
 
 def run_head(original: Original, cut: Cut, patches: Sequence[Tensor]) -> dict[str, Answer]:
@@ -215,8 +220,12 @@ class _Catcher:
                 kept[place] = made[place.leaf].clone()
         if is_layout(call.operation):
             self._catch_views(made[0])
-        if self._places == self.caught.keys():
+        if self.is_done():
             raise _AllCaughtError
+
+    def is_done(self) -> bool:
+        """Returns whether everything has been caught."""
+        return self._places == self.caught.keys()
 
     def _catch_views(self, view: Tensor) -> None:
         for place, tensor in list(self._waiting.items()):
