@@ -23,7 +23,7 @@ from fullyconv.analyze.plan import (
     Weight,
 )
 from fullyconv.analyze.rearrangement import Own
-from fullyconv.graph import Constant, Node, Operation, Pair
+from fullyconv.graph import Constant, Node, Operation, Pair, Value
 
 
 @dataclass(slots=True)
@@ -55,9 +55,10 @@ class Aim:
 class Build:
     """What a rule may ask and record while it handles one node."""
 
-    def __init__(self, window: Pair, constants: Mapping[str, Constant], aim: Aim) -> None:
-        """Starts for a window."""
-        self.window = window
+    def __init__(self, image: Value, constants: Mapping[str, Constant], aim: Aim) -> None:
+        """Starts for an image at window size, `(batch, C, height, width)`."""
+        self.window: Pair = (image.shape[2], image.shape[3])
+        self.dtype = image.dtype
         self.aim = aim
         self.constants = constants
         self.record = Record()

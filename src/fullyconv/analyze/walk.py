@@ -73,7 +73,7 @@ def make_plan(
 
 
 def _walk(graph: Graph, aim: Aim) -> Walk:
-    build = Build(graph.window, graph.constants, aim)
+    build = Build(graph.image, graph.constants, aim)
     image = graph.image
     shapes = {value.name: value.shape for value in (image, *(value for node in graph.nodes for value in node.outputs))}
     walk = Walk(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from planning import check_accepted, check_refused, pooled
+from planning import check_accepted, check_crops, check_refused, pooled
 
 ACCEPTED = {
     "mean of rows and columns": (pooled, 6, {}),
@@ -23,7 +23,40 @@ ACCEPTED = {
     "mean of channels": (lambda x: x.mean(1, keepdim=True).flatten(1), 48, {}),
 }
 
+
+def waves(*shape: int) -> torch.Tensor:
+    """Returns a constant, another one at each position."""
+    return torch.arange(torch.Size(shape).numel(), dtype=torch.float64).reshape(shape).sin()
+
+
+WEIGHED = {
+    "each position": (lambda x: (x * waves(8, 6)).sum((2, 3)), 6, {}),
+    "each position of each channel": (lambda x: (x * waves(6, 8, 6)).mean((2, 3)), 6, {}),
+    "each row": (lambda x: (waves(8, 1) * x).mean((2, 3), keepdim=True).flatten(1).relu(), 6, {}),
+    "flattened cells": (lambda x: (x.flatten(2) * waves(48)).sum(2).tanh(), 6, {}),
+    "cells before channels": (lambda x: (x.permute(0, 2, 3, 1) * waves(8, 6, 1)).sum((1, 2)), 6, {}),
+    "one of two channels": (lambda x: (x.view(-1, 2, 3, 8, 6) * waves(2, 1, 8, 6)).sum((3, 4)).flatten(1), 6, {}),
+}
+
 REFUSED = {
+    "weighed twice": (
+        lambda x: (x * waves(8, 6).float() + waves(6, 8, 6).float()).sum((2, 3)),
+        6,
+        {},
+        "comes before an operation that is not linear",
+    ),
+    "the largest of weighed values": (
+        lambda x: (x * waves(8, 6).float()).amax((2, 3)),
+        6,
+        {},
+        "comes before an operation that is not linear",
+    ),
+    "weighed rows alone": (
+        lambda x: (x * waves(8, 6).float()).sum(2).flatten(1),
+        36,
+        {},
+        "comes before an operation that is not linear",
+    ),
     "a count over positions": (lambda x: (x > 0).sum((2, 3)).float(), 6, {}, "pools whole numbers or truth values"),
     "whether any is": (lambda x: (x > 0).amax((2, 3)).float(), 6, {}, "pools whole numbers or truth values"),
     "a mean in another precision": (
@@ -51,6 +84,15 @@ REFUSED = {
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepts(name: str) -> None:
     check_accepted(*ACCEPTED[name])
+
+
+@pytest.mark.parametrize("name", WEIGHED)
+def test_weighed_positions_equal_crops(name: str) -> None:
+    check_crops(*WEIGHED[name])
+
+
+def test_products_of_two_number_types_run_on_windows() -> None:
+    check_refused(lambda x: (x * waves(8, 6)).sum((2, 3)).float(), 6, {}, "that is not linear")
 
 
 @pytest.mark.parametrize("name", REFUSED)

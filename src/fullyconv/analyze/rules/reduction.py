@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from fullyconv.analyze.build import Build
+from fullyconv.analyze.build import Build, contract, count_channels
 from fullyconv.analyze.factors import Axes, Axis, Kind, flatten, select
-from fullyconv.analyze.fields import Field, Refusal
-from fullyconv.analyze.plan import ChannelReduce
+from fullyconv.analyze.fields import Field, Refusal, drop_factors
+from fullyconv.analyze.plan import ChannelReduce, Weight
 from fullyconv.analyze.rule import Inputs, Outcome, get_field, rule
 from fullyconv.analyze.rules.pooling import pool_window
-from fullyconv.graph import Node, Reduce, WindowPool
+from fullyconv.graph import Conv, Node, Pointwise, Reduce, WindowPool
 
 
 @rule(Reduce)
@@ -19,10 +19,14 @@ def carry_reduction(node: Node, inputs: Inputs, build: Build) -> Outcome:
     """A reduction over rows, columns or both is a pool of the trained size at every cell of the grid.
 
     Over channels, or some factors of them, it stays within each cell. Over channels and cells, it is one after
-    the other. Refused: over the batch; of whole numbers and truth values over rows or columns.
+    the other. Of a map times a constant for each position, it is a convolution of each channel by that constant.
+    Refused: over the batch; of whole numbers and truth values over rows or columns.
     """
     op = node.op
     assert isinstance(op, Reduce)
+    weighed = _weigh(node, op, get_field(inputs), build)
+    if weighed is not None:
+        return (replace(weighed, axes=_drop_axes(weighed.axes, op)),)
     field = build.prepare(node, get_field(inputs))
     if isinstance(field, Refusal):
         return field
@@ -38,6 +42,32 @@ def carry_reduction(node: Node, inputs: Inputs, build: Build) -> Outcome:
     if channels:
         field = _reduce_channels(node, field, channels, build)
     return (replace(field, axes=_drop_axes(field.axes, op), in_head=field.in_head or in_head),)
+
+
+def _weigh(node: Node, op: Reduce, field: Field, build: Build) -> Field | None:
+    """Returns a sum or mean over the window of a map that a constant was multiplied with; None for anything else."""
+    factors = flatten(tuple(field.axes[axis] for axis in op.axes))
+    area = [factor.size for factor in select(flatten(field.axes), Kind.Y, Kind.X)]
+    is_whole = len(factors) == len(area) and {factor.kind for factor in factors} <= {Kind.Y, Kind.X}
+    if op.kind == "max" or len(field.affine) != 1 or field.bins or field.is_spread or not is_whole:
+        return None
+    fold, extent = field.affine[0], [cells for cells in field.extent if cells > 1]
+    if not isinstance(fold.op, Pointwise) or fold.op.name != "mul" or not fold.constants or area != extent:
+        return None
+    if {build.constants[fold.constants[0]].dtype, node.outputs[0].dtype} != {build.dtype}:
+        return None  # products of two number types, which no convolution takes
+    channels = count_channels(field)
+    sizes = (*(factor.size for factor in field.channels), *extent)
+    full = (*fold.layout.full[: len(fold.layout.full) - len(sizes)], *sizes)
+    kernel = Weight(fold.constants[0], replace(fold.layout, full=full, shape=(channels, 1, *field.extent)))
+    steps = build.contraction_step(field.y, 0), build.contraction_step(field.x, 1)
+    conv = Conv(steps, ((0, 0), (0, 0)), (1, 1), channels)
+    tensor = build.emit(node, conv, (field.tensor,), (kernel, None))
+    if op.kind == "mean":
+        tensor = build.emit(node, WindowPool("average", (1, 1), (1, 1), divisor=prod(extent)), (tensor,))
+    y, x = (contract(line, step) for line, step in zip((field.y, field.x), steps, strict=True))
+    axes = drop_factors(field.axes, (Kind.Y, Kind.X))
+    return Field(tensor, axes, field.channels, y, x, in_head=True)
 
 
 def _reduce_channels(node: Node, field: Field, reduced: Axis, build: Build) -> Field:
