@@ -63,6 +63,13 @@ def test_sizes_that_were_not_compared_are_said(tmp_path: Path) -> None:
     assert "- It does not run there: asserts." in lines
 
 
+def test_right_ones_that_round_much_are_named(tmp_path: Path) -> None:
+    noisy = {"errors": {"window": {"float32": 3e-5, "float64": 1e-14}}, "tolerances": {"float32": 1.5e-4}}
+    assert any(line.endswith("rounding is: none.") for line in write(tmp_path, RIGHT))
+    lines = write(tmp_path, RIGHT, {**RIGHT, **noisy, "key": "small/n", "name": "n"})
+    assert any(line.endswith("rounding is: n 3.0e-05, allowed 1e-04.") for line in lines)
+
+
 def test_memory_from_a_cold_start_stands_beside_the_rest(tmp_path: Path) -> None:
     """Weights of 10, 20 and 60 MB; a row of an earlier benchmark does not say what a cold start takes."""
     taken = [(10e6, 5e6, 10e6, 40e6), (20e6, 5e6, 40e6, 60e6), (60e6, 0, 0, 0)]
