@@ -35,6 +35,8 @@ WEIGHED = {
     "each row": (lambda x: (waves(8, 1) * x).mean((2, 3), keepdim=True).flatten(1).relu(), 6, {}),
     "flattened cells": (lambda x: (x.flatten(2) * waves(48)).sum(2).tanh(), 6, {}),
     "cells before channels": (lambda x: (x.permute(0, 2, 3, 1) * waves(8, 6, 1)).sum((1, 2)), 6, {}),
+    "rows, of which there is one": (lambda x: (x.amax(2, keepdim=True) * waves(1, 6)).sum((2, 3)), 6, {}),
+    "columns that are left": (lambda x: (x.amax(2) * waves(6)).sum(2), 6, {}),
     "one of two channels": (lambda x: (x.view(-1, 2, 3, 8, 6) * waves(2, 1, 8, 6)).sum((3, 4)).flatten(1), 6, {}),
 }
 

@@ -49,7 +49,7 @@ def _weigh(node: Node, op: Reduce, field: Field, build: Build) -> Field | None:
     factors = flatten(tuple(field.axes[axis] for axis in op.axes))
     area = [factor.size for factor in select(flatten(field.axes), Kind.Y, Kind.X)]
     is_whole = len(factors) == len(area) and {factor.kind for factor in factors} <= {Kind.Y, Kind.X}
-    if op.kind == "max" or len(field.affine) != 1 or field.bins or field.is_spread or not is_whole:
+    if op.kind == "max" or len(field.affine) != 1 or field.bins or field.parts or field.is_spread or not is_whole:
         return None
     fold, extent = field.affine[0], [cells for cells in field.extent if cells > 1]
     if not isinstance(fold.op, Pointwise) or fold.op.name != "mul" or not fold.constants or area != extent:
@@ -60,14 +60,14 @@ def _weigh(node: Node, op: Reduce, field: Field, build: Build) -> Field | None:
     sizes = (*(factor.size for factor in field.channels), *extent)
     full = (*fold.layout.full[: len(fold.layout.full) - len(sizes)], *sizes)
     kernel = Weight(fold.constants[0], replace(fold.layout, full=full, shape=(channels, 1, *field.extent)))
-    steps = build.contraction_step(field.y, 0), build.contraction_step(field.x, 1)
-    conv = Conv(steps, ((0, 0), (0, 0)), (1, 1), channels)
+    lines = field.y, field.x
+    rows, columns = (build.contraction_step(line, axis) if line.extent > 1 else 1 for axis, line in enumerate(lines))
+    conv = Conv((rows, columns), ((0, 0), (0, 0)), (1, 1), channels)
     tensor = build.emit(node, conv, (field.tensor,), (kernel, None))
     if op.kind == "mean":
         tensor = build.emit(node, WindowPool("average", (1, 1), (1, 1), divisor=prod(extent)), (tensor,))
-    y, x = (contract(line, step) for line, step in zip((field.y, field.x), steps, strict=True))
     axes = drop_factors(field.axes, (Kind.Y, Kind.X))
-    return Field(tensor, axes, field.channels, y, x, in_head=True)
+    return Field(tensor, axes, field.channels, contract(field.y, rows), contract(field.x, columns), in_head=True)
 
 
 def _reduce_channels(node: Node, field: Field, reduced: Axis, build: Build) -> Field:
