@@ -28,6 +28,7 @@ from fullyconv.capture.program_calls import ProgramCalls, is_tuple, make_value, 
 from fullyconv.capture.structure import make_structure
 from fullyconv.errors import CaptureError
 from fullyconv.graph import Constant, Graph, Node, Opaque, Operation, Pair, Pointwise, Shape, Value
+from fullyconv.patches import TransposedConv
 
 _NORMALISERS = {**NORMALISERS, **CONVOLUTIONS, **ARRANGEMENTS, **STATISTICS, **PRODUCTS, **RESIZINGS}
 
@@ -200,9 +201,10 @@ class _Normaliser:
         name = call.target.split(".")[1]
         references = tuple(call.references())
         shapes = tuple(self.shapes[reference] for reference in references)
-        macs = count_macs(name, shapes, tuple(value.shape for value in outputs)) // self.read.image.shape[0]
         layer = _find_layer(node, references, self.tensors)
         operation, inputs = self._normalise(node, call, outputs)
+        counted = "conv_transpose2d" if isinstance(operation, TransposedConv) else name  # traced, it is a convolution
+        macs = count_macs(counted, shapes, tuple(value.shape for value in outputs)) // self.read.image.shape[0]
         return Node(node.name, operation, inputs, outputs, f"aten.{name}", layer, macs)
 
     def _normalise(self, node: fx.Node, call: Call, outputs: tuple[Value, ...]) -> tuple[Operation, tuple[str, ...]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
 import fullyconv
+from fullyconv.capture.torch_export import capture
+from fullyconv.patches import TransposedConv
 from planning import WINDOW, Between, check_crops, check_refused, pooled
 
 # kernel, stride, padding, output padding, groups, dilation, bias: on a map of 4 x 3 cells, four pixels apart.
@@ -67,3 +71,15 @@ REFUSED = {
 def test_refuses(name: str) -> None:
     function, features, reason = REFUSED[name]
     check_refused(function, features, {"up": nn.ConvTranspose2d(6, 6, 2, 2)}, reason)
+
+
+def test_its_arithmetic_is_counted() -> None:
+    """Each of the 8 x 6 cells meets all weights once, however it was captured."""
+    model = Between(lambda x, up: pooled(up(x)), 5, up=nn.ConvTranspose2d(6, 5, 3, 2, 1, 1)).eval()
+    image = torch.rand(2, 3, *WINDOW)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of TorchScript
+        traced = torch.jit.trace(model, image)
+    for captured in (capture(model, WINDOW), capture(traced, WINDOW)):
+        (macs,) = [node.macs for node in captured.graph.nodes if isinstance(node.op, TransposedConv)]
+        assert macs == 8 * 6 * 6 * 5 * 3 * 3
